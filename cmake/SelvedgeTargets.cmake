@@ -1,0 +1,85 @@
+# One library per folder, one test executable per folder and label.
+#
+#   selvedge_library(vision SOURCES nms.cc DEPS core PRIVATE_DEPS opencv_imgproc)
+#   selvedge_test(vision_test LABEL unit SOURCES nms_test.cc DEPS vision)
+#   selvedge_fuzzer(config_fuzz SOURCES config_fuzz.cc DEPS base CORPUS corpus/config)
+#
+# Library `vision` is the target `selvedge_vision`; names in DEPS that match one of our folders
+# are mapped the same way, everything else is passed to target_link_libraries as it is.
+
+function(_selvedge_map_deps out)
+  set(mapped)
+  foreach(dep IN LISTS ARGN)
+    if(dep MATCHES "^[a-z_]+$" AND dep IN_LIST SELVEDGE_FOLDERS)
+      list(APPEND mapped selvedge_${dep})
+    else()
+      list(APPEND mapped ${dep})
+    endif()
+  endforeach()
+  set(${out} ${mapped} PARENT_SCOPE)
+endfunction()
+
+# Names that DEPS understands: last component(s) of each folder, joined by '_'.
+set(SELVEDGE_FOLDERS
+    base proto core net engine engine_onnxruntime engine_openvino engine_tflite engine_fake
+    vision device_capture device_pipeline device_decide device_publish cmd)
+
+function(selvedge_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  add_library(selvedge_${name} STATIC ${ARG_SOURCES})
+  target_include_directories(selvedge_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
+  _selvedge_map_deps(deps ${ARG_DEPS})
+  _selvedge_map_deps(private_deps ${ARG_PRIVATE_DEPS})
+  target_link_libraries(selvedge_${name} PUBLIC ${deps} PRIVATE ${private_deps})
+endfunction()
+
+function(selvedge_executable name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  _selvedge_map_deps(deps ${ARG_DEPS})
+  target_link_libraries(${name} PRIVATE ${deps})
+endfunction()
+
+function(selvedge_test name)
+  cmake_parse_arguments(ARG "" "LABEL;TIMEOUT;WORKING_DIRECTORY" "SOURCES;DEPS;ENVIRONMENT" ${ARGN})
+  if(NOT SELVEDGE_BUILD_TESTS)
+    return()
+  endif()
+  if(NOT ARG_LABEL)
+    message(FATAL_ERROR "selvedge_test(${name}): LABEL is required")
+  endif()
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test)
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  target_compile_definitions(${name} PRIVATE
+    SELVEDGE_SOURCE_DIR="${PROJECT_SOURCE_DIR}" SELVEDGE_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  _selvedge_map_deps(deps ${ARG_DEPS})
+  target_link_libraries(${name} PRIVATE ${deps} GTest::gmock GTest::gtest GTest::gtest_main)
+  include(GoogleTest)
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST
+    PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT} ENVIRONMENT "${ARG_ENVIRONMENT}"
+    WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+endfunction()
+
+function(selvedge_fuzzer name)
+  cmake_parse_arguments(ARG "" "CORPUS" "SOURCES;DEPS" ${ARGN})
+  if(NOT SELVEDGE_BUILD_FUZZERS)
+    return()
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  target_compile_options(${name} PRIVATE -fsanitize=fuzzer)
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  _selvedge_map_deps(deps ${ARG_DEPS})
+  target_link_libraries(${name} PRIVATE ${deps})
+  # The corpus is copied so that a run never writes into the source tree.
+  add_test(NAME fuzz.${name}
+    COMMAND ${PROJECT_SOURCE_DIR}/tools/run-fuzzer $<TARGET_FILE:${name}>
+            ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_CORPUS})
+  set_tests_properties(fuzz.${name} PROPERTIES LABELS fuzz TIMEOUT 300)
+endfunction()

@@ -1,0 +1,31 @@
+#pragma once
+
+// What this process may use of the processor: affinity and cgroup limits included.
+
+#include <string>
+
+#include "base/clock.h"
+
+namespace selvedge {
+
+// Whole processors this process can keep busy: the smallest of online processors, affinity mask and
+// cgroup quota (v1 cpu.cfs_quota_us / cpu.cfs_period_us, v2 cpu.max), rounded up, at least 1.
+int UsableCpus();
+// The quota alone, from files under `root` ("/sys/fs/cgroup" and "/proc/self/cgroup" normally, both below
+// `root`); 0 where there is none. For tests.
+double CgroupCpuQuota(const std::string& root);
+
+// "x86_64", "aarch64".
+std::string MachineArchitecture();
+// Model name and instruction sets that matter to engines (avx2, avx512_vnni, asimddp, …), one line,
+// the same on every start: part of the hardware fingerprint.
+std::string CpuFingerprint();
+
+// CPU time (user + system) of this process and of the calling thread.
+Nanos ProcessCpuTime();
+Nanos ThreadCpuTime();
+// Highest resident set so far, bytes (VmHWM); current (VmRSS).
+long PeakResidentBytes();
+long ResidentBytes();
+
+}  // namespace selvedge
