@@ -1,0 +1,75 @@
+#pragma once
+
+// Annotation: boxes, labels, identities, zones and lines drawn onto a copy of a picture, for the
+// live view.
+//
+// Drawn straight into the Y, U and V planes (no conversion to RGB and back). Everything is given in
+// source pixels and scaled with the picture. Not thread-safe per picture. OpenCV is linked by this
+// library alone (CMake target selvedge_vision_annotate), so that who shows nothing does not carry
+// it.
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "core/detection.h"
+#include "core/frame.h"
+
+namespace selvedge {
+
+// An owned picture: planes Y, U, V one after the other, U and V at half size (rounded up). Both
+// sides are even.
+class I420Image {
+ public:
+  // Copies `image` (any format), scaled down to `max_width` where it is wider; the matrix and range
+  // of the source are kept. InvalidArgument where it has no pixels. Allocates only when it has to
+  // grow.
+  Status CopyFrom(const ImageView& image, int max_width);
+  ImageView View() const;  // of this object's own pixels
+  int width() const { return width_; }
+  int height() const { return height_; }
+  // Source pixels times this are pixels of this picture.
+  float scale_x() const { return scale_x_; }
+  float scale_y() const { return scale_y_; }
+  std::uint8_t* plane(int index);
+  int stride(int index) const { return index == 0 ? width_ : width_ / 2; }
+  bool full_range() const { return full_range_; }
+  ColorMatrix matrix() const { return matrix_; }
+
+ private:
+  std::vector<std::uint8_t> pixels_;
+  int width_ = 0;
+  int height_ = 0;
+  float scale_x_ = 1;
+  float scale_y_ = 1;
+  ColorMatrix matrix_ = ColorMatrix::kBt601;
+  bool full_range_ = false;
+};
+
+struct PointF {
+  float x = 0;  // source pixels
+  float y = 0;
+};
+
+// A named polygon (closed) or line (open, two points or more) of the rules.
+struct Overlay {
+  std::string name;
+  std::vector<PointF> points;
+  bool closed = true;
+  bool active = false;  // a rule on it holds right now: drawn in the alarm colour
+};
+
+// Detections are drawn with "label score"; those with a track_id as "label #id score" in the
+// track's colour.
+void Annotate(std::span<const Detection> detections, std::span<const std::string> labels,
+              std::span<const Overlay> overlays, I420Image* picture);
+// Tracks that were not matched in this frame are drawn thin.
+void Annotate(std::span<const Track> tracks, std::span<const std::string> labels,
+              std::span<const Overlay> overlays, I420Image* picture);
+// One line of text with a filled background in the picture's top left corner ("12.3 ms  onnxruntime
+// int8").
+void AnnotateStatus(const std::string& text, I420Image* picture);
+
+}  // namespace selvedge
