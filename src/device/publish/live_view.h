@@ -1,0 +1,87 @@
+#pragma once
+
+// LiveView: the annotated picture and the page around it, for a browser.
+//
+// Local-only unless switched on: with `enabled` false, Routes adds nothing, no thread runs and Show
+// returns at once. This class is the only way for pictures and event lines to HTTP, so this is
+// where privacy is kept (live_view_test.cc).
+//
+// Cost: with nobody watching, Show is two atomic loads. With watchers it makes, at most `fps` times
+// a second, one scaled copy of the picture and of the boxes into a buffer taken beforehand;
+// annotating, JPEG encoding and sending are done by a thread of the view's own at low priority. A
+// picture that comes while the last one is still being worked on is skipped. Threads: Show and
+// OfferEvent by the decision thread (one at a time, they never wait); the rest by the owner.
+// Failure: a picture that cannot be copied or encoded is skipped, counted and logged, rate limited.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/status.h"
+#include "core/detection.h"
+#include "core/frame.h"
+#include "net/http_server.h"
+
+namespace selvedge {
+
+// A polygon or, with two points, a line to draw over the picture.
+struct LiveViewZone {
+  struct Point {
+    float x = 0;  // source pixels
+    float y = 0;
+  };
+  std::string name;
+  std::vector<Point> points;
+};
+
+struct LiveViewOptions {
+  bool enabled = false;
+  double fps = 10;                  // at most; 0.1 to 60
+  int max_width = 960;              // pixels; wider pictures are scaled down, 160 to 3840
+  int jpeg_quality = 80;            // 1 to 100
+  std::vector<std::string> labels;  // by class id
+  std::vector<LiveViewZone> zones;
+};
+
+class LiveView {
+ public:
+  // InvalidArgument for an option out of range. `clock` must outlive the view.
+  static Result<std::unique_ptr<LiveView>> Create(LiveViewOptions options,
+                                                  const Clock& clock = Clock::System());
+  ~LiveView();  // stops
+  LiveView(const LiveView&) = delete;
+  LiveView& operator=(const LiveView&) = delete;
+
+  // Adds /, /live.mjpg, /snapshot.jpg and /api/events; nothing where not enabled. Before
+  // server->Start(). The view may be destroyed before or after the server: routes keep what they
+  // need.
+  void AddRoutes(HttpServer* server);
+
+  // Whether somebody waits for a picture: what Show checks first.
+  bool Wanted() const;
+  // `image` and `tracks` are copied where wanted and due, and not used after the call.
+  void Show(const ImageView& image, Nanos captured, std::span<const Track> tracks);
+  // A line of JSON for "recent events".
+  void OfferEvent(std::string_view json_line);
+
+  // Ends streams and the thread. Idempotent.
+  void Stop();
+
+  struct Counts {
+    std::uint64_t shown = 0;    // encoded and handed to the streams
+    std::uint64_t skipped = 0;  // due, but the last one was still in work
+    std::uint64_t failed = 0;
+  };
+  Counts counts() const;
+
+ private:
+  struct State;
+  explicit LiveView(std::shared_ptr<State> state);
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace selvedge
