@@ -50,7 +50,7 @@ struct HttpResponse {
   int status = 200;
   std::string content_type = "text/plain; charset=utf-8";
   std::string body;
-  HttpHeaders headers;  // further ones; Content-Length, Connection and Date are the server's
+  HttpHeaders headers;  // further ones; Date, Content-Length and Connection are the server's
 };
 
 // Answers at once, on the I/O thread.
@@ -112,8 +112,7 @@ class HttpServer {
   int connections() const;
 
  private:
-  class Impl;
-  std::shared_ptr<Impl> impl_;
+  std::shared_ptr<class HttpCore> core_;
 };
 
 // The value of `key` in a query string ("a=1&b=x%20y"), decoded; empty where there is none.
