@@ -1,7 +1,7 @@
 #pragma once
 
 // Plane geometry of zones and lines. Pure functions on pixels; x to the right, y down.
-// All of it is exact about the border: a point on an edge belongs to the polygon.
+// The border belongs to the polygon: a point on an edge is inside, as exactly as doubles can tell.
 
 #include <cstddef>
 #include <optional>
@@ -25,11 +25,12 @@ enum class CoordinateUnit {
 // `p` of a picture of this size, in pixels.
 Point ToPixels(Point p, CoordinateUnit unit, int width, int height);
 
-// Twice the signed area of the triangle (a, b, p): > 0 where p is to the right of a -> b as seen in the
-// picture (y down), < 0 to the left, 0 on the line through both.
+// Twice the signed area of the triangle (a, b, p): > 0 where p is to the right of a -> b as seen in
+// the picture (y down), < 0 to the left, 0 on the line through both.
 double Cross(Point a, Point b, Point p);
 
-// Even-odd rule (Shimrat 1962, "Algorithm 112: Position of point relative to polygon"), border included.
+// Even-odd rule (Shimrat 1962, "Algorithm 112: Position of point relative to polygon"), border
+// included.
 bool InPolygon(std::span<const Point> polygon, Point p);
 
 // Distance from p to the segment a-b, and to the nearest edge of the polygon.
