@@ -2,8 +2,8 @@
 
 // Configuration: YAML, read strictly.
 //
-// Every key that nobody asked for is an error; every message names file, line and key and, for a misspelt
-// key or word, the nearest valid one:
+// Every key that nobody asked for is an error; every message names file, line and key and, for a
+// misspelt key or word, the nearest valid one:
 //   pipeline.yaml:12: pipeline.sorce: unknown key; did you mean "source"?
 // Usage: parse a document, take its root, ask for keys, then Finish():
 //
@@ -11,21 +11,26 @@
 //   ConfigMap map = doc.Root();
 //   map.Required("name", &options.name);
 //   map.Optional("threads", &options.threads, Range{1, 64});
-//   if (auto child = map.OptionalMap("source")) { child->Required("uri", &uri); child->Finish(); }
+//   if (auto child = map.OptionalMap("source")) child->Required("uri", &uri);
 //   SELVEDGE_RETURN_ERR_IF_ERROR(doc.status());
 //
 // The first error wins and is kept in the document; reading goes on harmlessly (outputs keep their
-// defaults), so callers check `doc.status()` once at the end. Root and every map handed out must be
-// Finish()ed, or its unknown keys go unseen: maps finish themselves on destruction.
-// Limits: 1 MiB of text, depth 32, 100,000 nodes, no aliases beyond those nodes (no expansion bombs),
-// duplicate keys refused. Not thread-safe. yaml-cpp stays inside config.cc.
+// defaults), so callers check `doc.status()` once at the end. Maps report their unknown keys in
+// Finish(), on destruction, or in `doc.status()`, whichever comes first: so ask for a key before
+// that. Refused: more than 1 MiB of text, depth 32 or 100,000 values; text that is not UTF-8;
+// duplicate keys; several documents; tags; merge keys. Anchors and aliases are allowed: an alias
+// counts as many values and levels as what it stands for (no expansion bombs). A number in quotes
+// is text; `yes` is no boolean; a key without a value is an error wherever a value is read. Not
+// thread-safe. yaml-cpp stays in config_tree.cc.
 
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -54,11 +59,11 @@ class ConfigValue {
   bool IsSequence() const;
   // Each reports an error at this value's place and returns nullopt where the kind is wrong.
   std::optional<std::string> String() const;
-  std::optional<double> Number() const;          // finite
+  std::optional<double> Number() const;  // finite
   std::optional<std::int64_t> Integer() const;
-  std::optional<bool> Bool() const;              // true or false
+  std::optional<bool> Bool() const;  // true or false
   std::optional<ConfigMap> Map() const;
-  std::vector<ConfigValue> Sequence() const;     // empty on error
+  std::vector<ConfigValue> Sequence() const;  // empty on error
   // Reports `message` at this value's file, line and key path.
   void Error(std::string_view message) const;
   int line() const;  // 1-based
@@ -77,7 +82,8 @@ class ConfigMap {
   ConfigMap(const ConfigMap&) = delete;
 
   bool Has(std::string_view key) const;  // also marks the key as known
-  // Required: a missing key is an error. Optional: a missing key leaves *out as it is.
+  // Required: a missing key or an empty text is an error. Optional: a missing key leaves *out as it
+  // is.
   void Required(std::string_view key, std::string* out);
   void Optional(std::string_view key, std::string* out);
   void Required(std::string_view key, double* out, Range range);
@@ -92,8 +98,12 @@ class ConfigMap {
   // "250ms", "1.5s", "2m", "1h", or a bare 0; nanoseconds.
   void OptionalDuration(std::string_view key, std::int64_t* nanos);
   // One of `names`; *out becomes its index. An unknown word is an error that names the nearest.
-  void RequiredChoice(std::string_view key, std::initializer_list<std::string_view> names, int* out);
-  void OptionalChoice(std::string_view key, std::initializer_list<std::string_view> names, int* out);
+  void RequiredChoice(std::string_view key, std::initializer_list<std::string_view> names,
+                      int* out);
+  void OptionalChoice(std::string_view key, std::initializer_list<std::string_view> names,
+                      int* out);
+  void RequiredChoice(std::string_view key, std::span<const std::string_view> names, int* out);
+  void OptionalChoice(std::string_view key, std::span<const std::string_view> names, int* out);
   std::optional<ConfigMap> RequiredMap(std::string_view key);
   std::optional<ConfigMap> OptionalMap(std::string_view key);
   // A list; each element is read with ConfigValue. Empty where missing.
@@ -110,8 +120,10 @@ class ConfigMap {
   void Finish();
 
  private:
+  std::optional<ConfigValue> RequiredValue(std::string_view key);
+
   std::shared_ptr<ConfigValue::Node> node_;
-  std::vector<std::string> known_;
+  mutable std::vector<std::string> known_;
   bool finished_ = false;
 };
 
@@ -122,8 +134,9 @@ class ConfigDocument {
   static Result<ConfigDocument> ParseFile(const std::string& path);
 
   // The root map; an error is reported where the document is something else.
-  ConfigMap Root();
-  // OK, or the first error reported by any value of this document.
+  ConfigMap Root() const;
+  // OK, or the first error reported by any value of this document. Finishes the maps that are still
+  // alive.
   const Status& status() const;
 
   struct State;

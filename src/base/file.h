@@ -19,7 +19,8 @@ Status WriteFileAtomically(const std::string& path, std::string_view content);
 std::string ResolvePath(std::string_view path, std::string_view base_file);
 // Folder of the running executable.
 Result<std::string> ExecutableFolder();
-// $SELVEDGE_CACHE_DIR, else $XDG_CACHE_HOME/selvedge, else ~/.cache/selvedge, else /var/cache/selvedge.
+// $SELVEDGE_CACHE_DIR, else $XDG_CACHE_HOME/selvedge, else ~/.cache/selvedge, else
+// /var/cache/selvedge.
 std::string CacheFolder();
 
 }  // namespace selvedge

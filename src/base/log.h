@@ -4,10 +4,11 @@
 //
 //   log::Info("capture", "source opened", {{"uri", uri}, {"width", 768}});
 //
-// Lines go to stderr, as text for people (`15:04:05.123 INFO  capture  source opened  uri=… width=768`) or one
-// JSON object each (`{"time":"…","level":"info","component":"capture","message":"…","uri":"…"}`).
-// Thread-safe. A closed or full stderr never stops or kills the process. Secrets in URIs (user:password@)
-// are masked in every field value. Not for per-frame use: RateLimited guards what could repeat.
+// Lines go to stderr, as text for people (`15:04:05.123 INFO  capture  source opened  uri=…
+// width=768`) or one JSON object each
+// (`{"time":"…","level":"info","component":"capture","message":"…","uri":"…"}`). Thread-safe. A
+// closed or full stderr never stops or kills the process. Secrets in URIs (user:password@) are
+// masked in every field value. Not for per-frame use: RateLimited guards what could repeat.
 
 #include <concepts>
 #include <cstdint>

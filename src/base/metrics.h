@@ -1,11 +1,12 @@
 #pragma once
 
-// Metrics: counters, gauges and histograms, rendered as OpenMetrics text (the OpenMetrics 1.0 specification).
+// Metrics: counters, gauges and histograms, rendered as OpenMetrics text (the OpenMetrics 1.0
+// specification).
 //
-// A metric is made once at start-up (that allocates) and updated on hot paths by relaxed atomics: no lock,
-// no allocation. References stay valid for the life of the Registry. Thread-safe throughout.
-// Names: `selvedge_<part>_<what>_<unit>`, base units (seconds, bytes); counters are named without `_total`,
-// which the rendering adds.
+// A metric is made once at start-up (that allocates) and updated on hot paths by relaxed atomics:
+// no lock, no allocation. References stay valid for the life of the Registry. Thread-safe
+// throughout. Names: `selvedge_<part>_<what>_<unit>`, base units (seconds, bytes); counters are
+// named without `_total`, which the rendering adds.
 
 #include <atomic>
 #include <cstdint>
@@ -59,6 +60,14 @@ class Histogram {
 // 1 ms to 10 s in steps that resolve a 50 ms objective.
 std::span<const double> LatencySecondsBounds();
 
+// OpenMetrics for who asks for it; Prometheus' older text format for who does not (curl, a browser,
+// promtool).
+enum class MetricsFormat { kOpenMetrics, kPrometheusText };
+// The format for a request's Accept header.
+MetricsFormat NegotiateMetricsFormat(std::string_view accept);
+// The Content-Type of what Render gives.
+std::string_view MetricsContentType(MetricsFormat format);
+
 class MetricsRegistry {
  public:
   using Labels = std::vector<std::pair<std::string, std::string>>;
@@ -68,15 +77,16 @@ class MetricsRegistry {
   MetricsRegistry(const MetricsRegistry&) = delete;
   MetricsRegistry& operator=(const MetricsRegistry&) = delete;
 
-  // The metric of this name and these labels, made if new. The same name with another type, or a name or
-  // label that OpenMetrics does not allow, is a programming error and aborts.
+  // The metric of this name and these labels, made if new. The same name with another type, or a
+  // name or label that OpenMetrics does not allow, is a programming error and aborts.
   Counter& AddCounter(std::string_view name, std::string_view help, Labels labels = {});
   Gauge& AddGauge(std::string_view name, std::string_view help, Labels labels = {});
   Histogram& AddHistogram(std::string_view name, std::string_view help,
                           std::span<const double> bounds, Labels labels = {});
 
-  // OpenMetrics text, ending in `# EOF`; families in the order of their first registration.
-  std::string Render() const;
+  // OpenMetrics text, ending in `# EOF` (or Prometheus text, without); families in the order of
+  // their first registration.
+  std::string Render(MetricsFormat format = MetricsFormat::kOpenMetrics) const;
   // Content-Type of Render().
   static constexpr std::string_view kContentType =
       "application/openmetrics-text; version=1.0.0; charset=utf-8";
