@@ -1,0 +1,27 @@
+#pragma once
+
+// Which engine runs which variant with how many threads: as the pipeline file says, or as measured on this machine.
+
+#include <memory>
+#include <string>
+
+#include "base/status.h"
+#include "device/pipeline/pipeline_config.h"
+#include "engine/engine.h"
+
+namespace selvedge {
+
+struct LoadedModel {
+  std::unique_ptr<Engine> engine;
+  std::string variant;
+  std::string digest;  // "sha256:…" of the variant's file
+  int workers = 1;
+  std::string reason;  // why this one, one sentence
+  std::string table;   // what all candidates measured; empty where nothing was left to choose
+};
+
+// Measures first where the file leaves something open and this machine has not measured it yet (at most
+// `model.tune_time`, in child processes); then loads. `retune` measures in any case.
+Result<LoadedModel> ChooseAndLoad(const PipelineConfig& config, bool retune, bool quiet);
+
+}  // namespace selvedge

@@ -1,0 +1,17 @@
+// selvedge-run: runs one pipeline. A process of its own, so that nothing else on the device can slow it down.
+
+#include "cmd/cli/cli.h"
+#include "cmd/run/options.h"
+#include "cmd/run/session.h"
+#include "cmd/tune/candidate.h"
+
+int main(int argc, char** argv) {
+  selvedge::cli::IgnoreBrokenPipes();
+  if (selvedge::IsTuneCandidate(argc, argv)) return selvedge::RunTuneCandidate(argc, argv);
+  const selvedge::cli::Termination termination;
+  selvedge::RunOptions options;
+  if (const int code = selvedge::ParseRunOptions(argc, argv, &options); code >= 0) return code;
+  auto config = selvedge::LoadConfig(options);
+  if (!config) return selvedge::cli::Fail("run", config.error());
+  return selvedge::RunSession(options, *std::move(config), termination);
+}

@@ -1,0 +1,83 @@
+#include "cmd/selvedge/verbs.h"
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <unistd.h>
+#include <vector>
+
+#include "base/config.h"
+#include "base/file.h"
+#include "cmd/cli/cli.h"
+#include "cmd/eval/eval.h"
+
+namespace selvedge {
+namespace {
+
+constexpr std::array kVerbs = {
+    Verb{"run", "run one pipeline: capture, infer, track, decide, publish", nullptr},
+    Verb{"tune", "measure engines, variants and threads on this machine and choose", nullptr},
+    Verb{"inspect", "show a model: inputs, outputs, engines that load it, what its card says", nullptr},
+    Verb{"eval", "measure recorded detections against labels", EvalMain},
+    Verb{"bench", "measure pipelines and engines", nullptr},
+};
+
+void PrintHelp(std::FILE* out) {
+  std::fputs(
+      "selvedge - put a trained model to work on edge devices\n\n"
+      "Usage: selvedge VERB [ARGUMENTS]\n\nVerbs:\n",
+      out);
+  for (const Verb& verb : kVerbs) {
+    std::fprintf(out, "  %-9s %s\n", std::string(verb.name).c_str(),
+                 std::string(verb.summary).c_str());
+  }
+  std::fputs(
+      "\nExample: selvedge run examples/safety-monitor/pipeline.yaml\n"
+      "selvedge VERB --help says more; selvedge --version tells the version.\n",
+      out);
+}
+
+int Execute(std::string_view verb, int argc, char** argv) {
+  Result<std::string> folder = ExecutableFolder();
+  if (!folder) return cli::Fail(verb, folder.error());
+  const std::string path = *folder + "/selvedge-" + std::string(verb);
+  std::vector<char*> arguments(argv + 1, argv + argc);
+  arguments.push_back(nullptr);
+  execv(path.c_str(), arguments.data());
+  return cli::Fail(verb, ErrnoError(errno, "cannot start " + path +
+                                               ", which belongs beside selvedge; is that part installed?"));
+}
+
+}  // namespace
+
+std::span<const Verb> Verbs() { return kVerbs; }
+
+int Dispatch(int argc, char** argv) {
+  if (argc < 2) {
+    PrintHelp(stderr);
+    return cli::kExitMisuse;
+  }
+  const std::string_view name = argv[1];
+  if (name == "--help" || name == "-h" || name == "help") {
+    PrintHelp(stdout);
+    return cli::kExitOk;
+  }
+  if (name == "--version") {
+    std::puts("selvedge " SELVEDGE_VERSION);
+    return cli::kExitOk;
+  }
+  std::vector<std::string> names;
+  for (const Verb& verb : kVerbs) {
+    if (verb.name == name) {
+      return verb.main != nullptr ? verb.main(argc - 1, argv + 1) : Execute(name, argc, argv);
+    }
+    names.emplace_back(verb.name);
+  }
+  const std::string_view near = NearestWord(name, names);
+  std::fprintf(stderr, "selvedge: error: no verb \"%s\"%s; see selvedge --help\n", argv[1],
+               near.empty() ? "" : ("; did you mean \"" + std::string(near) + "\"?").c_str());
+  return cli::kExitMisuse;
+}
+
+}  // namespace selvedge
