@@ -16,6 +16,10 @@ namespace selvedge {
 // NotFound lists the names that there are.
 Result<std::size_t> FindImageInput(const ModelCard& card, std::span<const TensorSpec> inputs);
 
+// InvalidArgument where `tensor` cannot take pictures as `input` describes them: rank, layout,
+// channels, width, height, type, or a normalisation that is not finite.
+Status CheckImageInput(const ModelInput& input, const TensorSpec& tensor);
+
 // InvalidArgument (NotFound for a name) with a sentence that says what the card says, what the
 // model has, and which key of the card to change: input name, rank, layout, channels, width, height
 // and type; output names, shapes and types; number of anchors; number of classes against the

@@ -28,6 +28,10 @@
 
 namespace selvedge {
 
+namespace kernels {
+struct RowKernels;
+}
+
 // How the model's pixels lie on the source picture, per axis:
 //   source = (model_pixel - offset) * scale
 struct ImageTransform {
@@ -54,6 +58,10 @@ class Preprocessor {
   // and int32 take the same, put through the tensor's quantisation where it has one, rounded and
   // saturated.
   static Result<Preprocessor> Create(const ModelInput& input, const TensorSpec& tensor);
+
+  // The same with a given instruction set (vision/preprocess_kernels.h), for tests and benchmarks.
+  static Result<Preprocessor> CreateWith(const ModelInput& input, const TensorSpec& tensor,
+                                         const kernels::RowKernels& kernels);
 
   Preprocessor(Preprocessor&&) noexcept;
   Preprocessor& operator=(Preprocessor&&) noexcept;
