@@ -1,12 +1,14 @@
 #pragma once
 
-// EventIdGenerator: ULIDs (the ULID specification, github.com/ulid/spec): 48 bits of Unix milliseconds and 80 random
-// bits as 26 characters of Crockford's base32, so that ids sort by time as text.
+// EventIdGenerator: ULIDs (the ULID specification, github.com/ulid/spec): 48 bits of Unix
+// milliseconds and 80 random bits as 26 characters of Crockford's base32, so that ids sort by time
+// as text.
 //
-// Monotonic: within one millisecond, or when the wall clock steps back, the random part of the last id counts
-// up instead, so every id of one generator is greater than the one before it. Clock and seed are injected: the
-// same seed and times give the same ids, so seeds must differ between processes (RandomSeed does).
-// Thread-compatible: one per thread, or under a lock. Cannot fail; allocates nothing.
+// Monotonic: within one millisecond, or when the wall clock steps back, the random part of the last
+// id counts up instead, so every id of one generator is greater than the one before it. Clock and
+// seed are injected: the same seed and times give the same ids, so seeds must differ between
+// processes (RandomSeed does). Thread-compatible: one per thread, or under a lock. Cannot fail;
+// allocates nothing.
 
 #include <array>
 #include <cstddef>
@@ -28,7 +30,7 @@ class EventId {
 
  private:
   friend class EventIdGenerator;
-  std::array<char, kLength> text_;
+  std::array<char, kLength> text_ = {};
 };
 
 class EventIdGenerator {
