@@ -16,6 +16,8 @@ void AddOptions(CLI::App* app, RunOptions* o) {
                 "an event record with all detections for every frame");
   app->add_flag("--as-fast-as-possible", o->as_fast_as_possible,
                 "files: do not pace, drop nothing");
+  app->add_option("--speed", o->speed, "files: play so many times as fast")
+      ->check(CLI::Range(0.01, 1000.0));
   app->add_flag("--loop", o->loop, "files: begin again at the end");
   app->add_option("--frames", o->frames, "stop after so many decided frames");
   app->add_option("--duration", o->duration, "stop after so many seconds");
@@ -39,6 +41,7 @@ void AddOptions(CLI::App* app, RunOptions* o) {
   app->add_flag("--no-http", o->no_http, "no metrics, health or live view");
   app->add_flag("--json", o->json, "print the closing report as one JSON object on stdout");
   app->add_option("--report", o->report, "write the closing report as JSON to FILE");
+  app->add_flag("--meter", o->meter, "count the engine's processor time (for benchmarks)");
   app->add_flag("-q,--quiet", o->quiet, "no progress, no closing report");
 }
 
@@ -77,6 +80,7 @@ Result<PipelineConfig> LoadConfig(const RunOptions& options) {
   if (options.live_view) config.http.live_view = true;
   if (options.no_http) config.http.enabled = false;
   if (options.every_frame) config.events.every_frame = true;
+  if (options.speed > 0) config.source.speed = options.speed;
   if (options.loop) config.source.loop = true;
   if (options.as_fast_as_possible) config.source.realtime = false;
   // Where nothing paces the source, the queue does: nothing is dropped.

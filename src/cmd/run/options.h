@@ -26,6 +26,8 @@ struct RunOptions {
   bool as_fast_as_possible = false;
   bool every_frame = false;
   bool loop = false;
+  double speed = 0;                // replaces source.speed
+  bool meter = false;              // count the engine's processor time, for benchmarks
   bool retune = false;
   bool quiet = false;
   bool json = false;               // the report on stdout as one JSON object

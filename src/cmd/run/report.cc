@@ -110,6 +110,8 @@ std::string ToJson(const RunReport& r) {
       {"seconds", r.seconds},
       {"frames_per_second", r.frames_per_second},
       {"cpu_ms_per_frame", r.cpu_ms_per_frame},
+      {"engine_cpu_ms_per_frame", r.engine_cpu_ms_per_frame},
+      {"capture_cpu_ms_per_frame", r.capture_cpu_ms_per_frame},
       {"peak_rss_mib", r.peak_rss_mib},
       {"latency", percentiles(r.latencies->total)},
       {"stages", stages},

@@ -36,6 +36,8 @@ struct RunReport {
   double seconds = 0;          // first to last decided frame
   double frames_per_second = 0;
   double cpu_ms_per_frame = 0; // whole process
+  double engine_cpu_ms_per_frame = 0;   // 0 where not metered
+  double capture_cpu_ms_per_frame = 0;  // of the capture threads, where known
   double peak_rss_mib = 0;
   const PipelineLatencies* latencies = nullptr;
   std::string ended;           // "source ended", "stopped by SIGTERM", an error's sentence

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "cmd/run/choose_model.h"
+#include "cmd/run/metered_engine.h"
 #include "cmd/run/progress.h"
 #include "cmd/run/report.h"
 #include "device/publish/device_status.h"
@@ -45,6 +46,7 @@ class Session {
   const Clock& clock_;
   MetricsRegistry metrics_;
   LoadedModel model_;
+  MeteredEngine* meter_ = nullptr;  // the engine, where metered
   std::unique_ptr<Source> source_;
   std::unique_ptr<EventLog> event_log_;
   std::unique_ptr<LiveView> live_view_;
@@ -118,6 +120,11 @@ Status Session::Open() {
   SELVEDGE_ASSIGN_OR_RETURN_STATUS(source_, MakeSource(config_.source, clock_));
   SELVEDGE_ASSIGN_OR_RETURN_STATUS(model_,
                                    ChooseAndLoad(config_, options_.retune, options_.quiet));
+  if (options_.meter) {
+    auto metered = std::make_unique<MeteredEngine>(std::move(model_.engine));
+    meter_ = metered.get();
+    model_.engine = std::move(metered);
+  }
   SELVEDGE_RETURN_IF_ERROR(OpenPublishers());
   config_.pipeline.workers = model_.workers;
   SELVEDGE_ASSIGN_OR_RETURN_STATUS(
@@ -279,8 +286,10 @@ RunReport Session::Report() {
     r.frames_per_second = static_cast<double>(r.ledger.local - 1) / r.seconds;
   }
   if (r.ledger.in > 0) {
-    r.cpu_ms_per_frame =
-        ToMillis(cpu_at_end_ - cpu_at_start_) / static_cast<double>(r.ledger.in);
+    const auto frames = static_cast<double>(r.ledger.in);
+    r.cpu_ms_per_frame = ToMillis(cpu_at_end_ - cpu_at_start_) / frames;
+    r.capture_cpu_ms_per_frame = ToMillis(stats.decode_cpu) / frames;
+    if (meter_ != nullptr) r.engine_cpu_ms_per_frame = ToMillis(meter_->cpu_time()) / frames;
   }
   r.peak_rss_mib = static_cast<double>(PeakResidentBytes()) / (1024 * 1024);
   r.latencies = &pipeline_->latencies();

@@ -27,6 +27,7 @@ struct SourceOptions {
   std::string uri;
   bool realtime = true;       // files and folders: paced by their timestamps; false: as fast as they go
   bool loop = false;          // files and folders: begin again at the end
+  double speed = 1;           // files, paced: played so many times as fast
   double fps = 0;             // at most so many frames a second (live: newest kept); folders: the pace; 0 as they come
   int width = 0;              // asked of a camera; 0 leaves it to the camera
   int height = 0;

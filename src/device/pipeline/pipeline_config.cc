@@ -21,6 +21,7 @@ void ReadSource(ConfigMap& root, const std::string& file, SourceOptions* source)
   if (IsLocalPath(source->uri)) source->uri = ResolvePath(source->uri, file);
   map->Optional("realtime", &source->realtime);
   map->Optional("loop", &source->loop);
+  map->Optional("speed", &source->speed, Range{0.01, 1000});
   map->Optional("fps", &source->fps, Range{0, 1000});
   map->Optional("width", &source->width, Range{0, 16384});
   map->Optional("height", &source->height, Range{0, 16384});
