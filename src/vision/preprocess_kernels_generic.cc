@@ -1,4 +1,11 @@
-// Row kernels for any processor; see preprocess_kernels.h.
+// Row kernels for any processor (with what the architecture always has: SSE2, or Advanced SIMD on
+// 64-bit Arm); see preprocess_kernels.h.
+
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 #include <cstdint>
 

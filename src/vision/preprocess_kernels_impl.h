@@ -34,6 +34,28 @@ void Blend(const std::uint8_t* __restrict a, const std::uint8_t* __restrict b, s
         _mm256_add_epi16(_mm256_slli_epi16(va, kRowBits), _mm256_mulhrs_epi16(delta, w));
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), sum);
   }
+#elif defined(__aarch64__)
+  const int16x8_t w = vdupq_n_s16(weight);
+  for (; i + 8 <= n; i += 8) {
+    const int16x8_t va = vreinterpretq_s16_u16(vmovl_u8(vld1_u8(a + i)));
+    const int16x8_t vb = vreinterpretq_s16_u16(vmovl_u8(vld1_u8(b + i)));
+    const int16x8_t delta = vshlq_n_s16(vsubq_s16(vb, va), kRowBits);
+    vst1q_s16(out + i, vaddq_s16(vshlq_n_s16(va, kRowBits), vqrdmulhq_s16(delta, w)));
+  }
+#elif defined(__SSE2__)
+  // Without a rounding multiplication the product keeps one bit less: 1/64 of a level.
+  const __m128i w = _mm_set1_epi16(weight);
+  const __m128i zero = _mm_setzero_si128();
+  for (; i + 8 <= n; i += 8) {
+    const __m128i va =
+        _mm_unpacklo_epi8(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(a + i)), zero);
+    const __m128i vb =
+        _mm_unpacklo_epi8(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(b + i)), zero);
+    const __m128i delta = _mm_slli_epi16(_mm_sub_epi16(vb, va), kRowBits);
+    const __m128i step = _mm_slli_epi16(_mm_mulhi_epi16(delta, w), 1);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i),
+                     _mm_add_epi16(_mm_slli_epi16(va, kRowBits), step));
+  }
 #endif
   for (; i < n; ++i) {
     const int delta = (b[i] - a[i]) * (1 << kRowBits);
@@ -56,6 +78,13 @@ void Split3(const std::int16_t* __restrict in, int n, std::int16_t* __restrict a
     b[i] = in[3 * i + 1];
     c[i] = in[3 * i + 2];
   }
+}
+
+// Two neighbouring pixels as one 32-bit word.
+[[maybe_unused]] inline int LoadPair(const std::int16_t* p) {
+  int pair;
+  __builtin_memcpy(&pair, p, sizeof(pair));
+  return pair;
 }
 
 #if defined(__AVX512BW__)
@@ -82,12 +111,6 @@ void Sample(const TapsView& taps, const std::int16_t* row, float* out) {
   }
 }
 #elif defined(__AVX2__)
-inline int LoadPair(const std::int16_t* p) {
-  int pair;
-  __builtin_memcpy(&pair, p, sizeof(pair));
-  return pair;
-}
-
 // Plain loads: the gather instruction is no faster on the processors that have it, and many times
 // slower on those with the microcode fix for CVE-2022-40982.
 void Sample(const TapsView& taps, const std::int16_t* row, float* out) {
@@ -98,6 +121,29 @@ void Sample(const TapsView& taps, const std::int16_t* row, float* out) {
         LoadPair(row + x[4]), LoadPair(row + x[5]), LoadPair(row + x[6]), LoadPair(row + x[7]));
     const __m256i w = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(taps.weights + 2 * i));
     _mm256_storeu_ps(out + i, _mm256_cvtepi32_ps(_mm256_madd_epi16(pairs, w)));
+  }
+}
+#elif defined(__SSE2__)
+void Sample(const TapsView& taps, const std::int16_t* row, float* out) {
+  for (int i = 0; i < taps.blocks * kBlock; i += 4) {
+    const std::int32_t* x = taps.first + i;
+    const __m128i pairs = _mm_setr_epi32(LoadPair(row + x[0]), LoadPair(row + x[1]),
+                                         LoadPair(row + x[2]), LoadPair(row + x[3]));
+    const __m128i w = _mm_loadu_si128(reinterpret_cast<const __m128i*>(taps.weights + 2 * i));
+    _mm_storeu_ps(out + i, _mm_cvtepi32_ps(_mm_madd_epi16(pairs, w)));
+  }
+}
+#elif defined(__aarch64__)
+void Sample(const TapsView& taps, const std::int16_t* row, float* out) {
+  for (int i = 0; i < taps.blocks * kBlock; i += 4) {
+    const std::int32_t* x = taps.first + i;
+    const int32x4_t loaded = {LoadPair(row + x[0]), LoadPair(row + x[1]), LoadPair(row + x[2]),
+                              LoadPair(row + x[3])};
+    const int16x8_t pairs = vreinterpretq_s16_s32(loaded);
+    const int16x8_t w = vld1q_s16(taps.weights + 2 * i);
+    const int32x4_t sum =
+        vpaddq_s32(vmull_s16(vget_low_s16(pairs), vget_low_s16(w)), vmull_high_s16(pairs, w));
+    vst1q_f32(out + i, vcvtq_f32_s32(sum));
   }
 }
 #else
@@ -214,16 +260,31 @@ void MixInterleaved(const float* p0, const float* p1, const float* p2, int n,
   }
 }
 #else
+// Channel by channel into a small block, which the compiler vectorises; then the block is woven
+// together.
 void MixInterleaved(const float* __restrict p0, const float* __restrict p1,
                     const float* __restrict p2, int n, const ChannelMix mix[3],
                     float* __restrict out) {
-  const ChannelMix m0 = mix[0];
-  const ChannelMix m1 = mix[1];
-  const ChannelMix m2 = mix[2];
-  for (int i = 0; i < n; ++i) {
-    out[3 * i] = MixOne(p0[i], p1[i], p2[i], m0);
-    out[3 * i + 1] = MixOne(p0[i], p1[i], p2[i], m1);
-    out[3 * i + 2] = MixOne(p0[i], p1[i], p2[i], m2);
+  for (int i = 0; i < n; i += kBlock) {
+    float mixed[3][kBlock];
+    for (int c = 0; c < 3; ++c) {
+      const ChannelMix m = mix[c];
+      for (int k = 0; k < kBlock; ++k) mixed[c][k] = MixOne(p0[i + k], p1[i + k], p2[i + k], m);
+    }
+    float* o = out + 3 * i;
+    int k = 0;
+    const int count = n - i < kBlock ? n - i : kBlock;
+#if defined(__aarch64__)
+    for (; k + 4 <= count; k += 4) {
+      vst3q_f32(o + 3 * k,
+                {vld1q_f32(mixed[0] + k), vld1q_f32(mixed[1] + k), vld1q_f32(mixed[2] + k)});
+    }
+#endif
+    for (; k < count; ++k) {
+      o[3 * k] = mixed[0][k];
+      o[3 * k + 1] = mixed[1][k];
+      o[3 * k + 2] = mixed[2][k];
+    }
   }
 }
 #endif
