@@ -4,6 +4,8 @@
 #   selvedge_test(vision_test LABEL unit SOURCES nms_test.cc DEPS vision)
 #   selvedge_fuzzer(config_fuzz SOURCES config_fuzz.cc DEPS base CORPUS corpus/config)
 #
+#   selvedge_script_test(tools.layers LABEL lint COMMAND tools/check-layers)
+#
 # Library `vision` is the target `selvedge_vision`; names in DEPS that match one of our folders
 # are mapped the same way, everything else is passed to target_link_libraries as it is.
 
@@ -17,6 +19,15 @@ function(_selvedge_map_deps out)
     endif()
   endforeach()
   set(${out} ${mapped} PARENT_SCOPE)
+endfunction()
+
+# Target `suite` builds every executable of a kind: tests-unit, tests-sanitized, fuzzers, ...
+set(SELVEDGE_SANITIZED_LABELS unit scenario sim)  # what the asan and tsan presets build and run
+function(_selvedge_join_suite name suite)
+  if(NOT TARGET ${suite})
+    add_custom_target(${suite})
+  endif()
+  add_dependencies(${suite} ${name})
 endfunction()
 
 # Names that DEPS understands: last component(s) of each folder, joined by '_'.
@@ -59,6 +70,7 @@ function(selvedge_executable name)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)
   _selvedge_map_deps(deps ${ARG_DEPS})
   target_link_libraries(${name} PRIVATE ${deps})
+  install(TARGETS ${name} RUNTIME)
 endfunction()
 
 function(selvedge_test name)
@@ -77,6 +89,10 @@ function(selvedge_test name)
     return()
   endif()
   add_executable(${name} ${ARG_SOURCES})
+  _selvedge_join_suite(${name} tests-${ARG_LABEL})
+  if(ARG_LABEL IN_LIST SELVEDGE_SANITIZED_LABELS)
+    _selvedge_join_suite(${name} tests-sanitized)
+  endif()
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)
   target_compile_definitions(${name} PRIVATE
@@ -89,6 +105,24 @@ function(selvedge_test name)
     WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
 endfunction()
 
+# A test that is a script. It says why it skips, and exits 77.
+function(selvedge_script_test name)
+  cmake_parse_arguments(ARG "" "LABEL;TIMEOUT" "COMMAND;ENVIRONMENT" ${ARGN})
+  if(NOT SELVEDGE_BUILD_TESTS)
+    return()
+  endif()
+  if(NOT ARG_LABEL OR NOT ARG_COMMAND)
+    message(FATAL_ERROR "selvedge_script_test(${name}): LABEL and COMMAND are required")
+  endif()
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  add_test(NAME ${name} COMMAND ${ARG_COMMAND} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+  set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT}
+    SKIP_RETURN_CODE 77 ENVIRONMENT
+    "SELVEDGE_BIN_DIR=${CMAKE_RUNTIME_OUTPUT_DIRECTORY};PYTHONDONTWRITEBYTECODE=1;${ARG_ENVIRONMENT}")
+endfunction()
+
 function(selvedge_fuzzer name)
   cmake_parse_arguments(ARG "" "CORPUS" "SOURCES;DEPS" ${ARGN})
   if(NOT SELVEDGE_BUILD_FUZZERS)
@@ -99,6 +133,7 @@ function(selvedge_fuzzer name)
     return()
   endif()
   add_executable(${name} ${ARG_SOURCES})
+  _selvedge_join_suite(${name} fuzzers)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)
   target_compile_options(${name} PRIVATE -fsanitize=fuzzer)
