@@ -1,0 +1,78 @@
+#include "engine/tflite/tflite_backend.h"
+
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/library.h"
+#include "engine/load_checks.h"
+#include "engine/tflite/tflite_model.h"
+#include "engine/tflite/tflite_runtime.h"
+
+namespace selvedge {
+namespace {
+
+// The Coral runtime: a system package on devices that have it, else in an engine folder.
+std::string FindEdgeTpu() {
+  std::vector<std::string> folders = EngineFolders();
+  for (const char* folder : {"/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu",
+                             "/usr/local/lib", "/usr/lib"}) {
+    folders.emplace_back(folder);
+  }
+  return FindLibraryFile({.engine = "edgetpu", .files = {"libedgetpu.so"}}, folders);
+}
+
+class TfLiteBackend : public EngineBackend {
+ public:
+  std::string_view name() const override { return "tflite"; }
+
+  Result<std::string> Probe() override {
+    SELVEDGE_ASSIGN_OR_RETURN(const TfLiteRuntime* runtime, Runtime());
+    return runtime->version;
+  }
+
+  std::vector<std::string> Devices() override {
+    std::vector<std::string> devices = {"cpu"};
+    if (!FindEdgeTpu().empty()) devices.emplace_back("edgetpu");
+    return devices;
+  }
+
+  bool Reads(std::string_view path) const override { return HasExtension(path, ".tflite"); }
+
+  Result<std::unique_ptr<Engine>> Load(std::span<const std::byte> model,
+                                       const EngineOptions& options) override {
+    SELVEDGE_ASSIGN_OR_RETURN(const TfLiteRuntime* runtime, Runtime());
+    std::string delegate;
+    if (options.device == "edgetpu") {
+      delegate = FindEdgeTpu();
+      if (delegate.empty()) {
+        return Err(NotFoundError("no libedgetpu.so.1 on this machine; install the Edge TPU "
+                                 "runtime or set SELVEDGE_ENGINE_PATH to its folder"));
+      }
+    } else if (options.device != "cpu") {
+      return Err(NotFoundError("TensorFlow Lite has no device \"" + options.device +
+                               "\"; it knows cpu and edgetpu"));
+    }
+    return LoadTfLiteModel(*runtime, model, options, std::move(delegate));
+  }
+
+ private:
+  // Opened at the first call; a failure is not remembered, so that a library put there later is found.
+  Result<const TfLiteRuntime*> Runtime() {
+    const std::scoped_lock lock(mutex_);
+    if (runtime_ == nullptr) {
+      SELVEDGE_ASSIGN_OR_RETURN(runtime_, TfLiteRuntime::Open());
+    }
+    return runtime_.get();
+  }
+
+  std::mutex mutex_;
+  std::unique_ptr<TfLiteRuntime> runtime_;
+};
+
+}  // namespace
+
+std::unique_ptr<EngineBackend> MakeTfLiteBackend() { return std::make_unique<TfLiteBackend>(); }
+
+}  // namespace selvedge
