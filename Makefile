@@ -42,8 +42,9 @@ tidy:
 	@tools/tidy
 
 bench: build
-	@build/release/bin/selvedge bench pipeline
-	@build/release/bin/selvedge bench engines
+	@tools/setup --bench
+	@PYTHONPATH=.deps/python build/release/bin/selvedge bench pipeline
+	@PYTHONPATH=.deps/python build/release/bin/selvedge bench engines
 
 clean:
 	@rm -rf build

