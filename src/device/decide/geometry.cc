@@ -96,12 +96,18 @@ std::optional<std::pair<std::size_t, std::size_t>> FindSelfIntersection(
   return std::nullopt;
 }
 
-double PolygonArea(std::span<const Point> polygon) {
-  double twice = 0;
-  for (std::size_t i = 0, j = polygon.size() - 1; i < polygon.size(); j = i++) {
-    twice += polygon[j].x * polygon[i].y - polygon[i].x * polygon[j].y;
+bool OnOneLine(std::span<const Point> points) {
+  if (points.size() < 3) return true;
+  // The point farthest from the first gives the line; distances from it are compared with its
+  // length.
+  const Point a = points[0];
+  Point b = a;
+  for (const Point p : points) {
+    if (std::hypot(p.x - a.x, p.y - a.y) > std::hypot(b.x - a.x, b.y - a.y)) b = p;
   }
-  return std::abs(twice) / 2;
+  const double length2 = (b.x - a.x) * (b.x - a.x) + (b.y - a.y) * (b.y - a.y);
+  return std::ranges::all_of(points,
+                             [&](Point p) { return std::abs(Cross(a, b, p)) <= 1e-9 * length2; });
 }
 
 }  // namespace selvedge

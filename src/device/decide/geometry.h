@@ -45,7 +45,8 @@ bool SegmentsMeet(Point a, Point b, Point c, Point d);
 std::optional<std::pair<std::size_t, std::size_t>> FindSelfIntersection(
     std::span<const Point> polygon);
 
-// Positive area, whatever the direction of the points.
-double PolygonArea(std::span<const Point> polygon);
+// Whether the points lie on one line (within a billionth of their extent), so that they enclose no
+// area.
+bool OnOneLine(std::span<const Point> points);
 
 }  // namespace selvedge

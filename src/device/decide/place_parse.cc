@@ -57,7 +57,7 @@ std::string PolygonFault(const std::vector<Point>& points) {
                          : "leave one of the two out");
     }
   }
-  if (PolygonArea(points) == 0) return "the zone has no area: its points lie on one line";
+  if (OnOneLine(points)) return "the zone has no area: its points lie on one line";
   if (const auto edges = FindSelfIntersection(points)) {
     const auto edge = [&](std::size_t i) {
       return PointText(points[i]) + "-" + PointText(points[(i + 1) % n]);
