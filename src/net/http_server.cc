@@ -170,7 +170,11 @@ asio::awaitable<void> HttpCore::AcceptLoop(tcp::acceptor* acceptor) {
     auto [ec, socket] = co_await acceptor->async_accept(kAwait);
     if (stopping_) co_return;
     if (!ec) {
-      StartSession(std::move(socket));
+      try {
+        StartSession(std::move(socket));
+      } catch (const std::exception& e) {
+        log::Error("http", "a connection could not be served", {{"error", e.what()}});
+      }
       continue;
     }
     if (ec == asio::error::connection_aborted) continue;

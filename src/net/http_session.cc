@@ -53,6 +53,24 @@ HttpResponse ParseErrorResponse(const error_code& ec, const HttpServerOptions& o
   return HttpErrorResponse(400, "the request is not HTTP: " + ec.message());
 }
 
+// A watcher's place in the server's count and in the stream's, given back whatever happens.
+class StreamPlace {
+ public:
+  StreamPlace(HttpCore* server, HttpStream* stream) : server_(server), stream_(stream) {
+    stream_->AddSubscriber();
+  }
+  ~StreamPlace() {
+    stream_->RemoveSubscriber();
+    server_->GiveStreamPlace();
+  }
+  StreamPlace(const StreamPlace&) = delete;
+  StreamPlace& operator=(const StreamPlace&) = delete;
+
+ private:
+  HttpCore* server_;
+  HttpStream* stream_;
+};
+
 // What copies of an HttpReply share: the first call wins, and the last copy to go answers 503.
 class PendingReply {
  public:
@@ -106,6 +124,7 @@ void HttpSession::Abort() {
   error_code ignored;
   socket_.close(ignored);
   signal_.cancel();
+  deadline_.cancel();
 }
 
 void HttpSession::OnStop() {
@@ -150,6 +169,7 @@ asio::awaitable<HttpSession::ReadOutcome> HttpSession::ReadRequest(Parser* parse
   parser->eager(true);
   bool header_done = false;
   idle_ = buffer_.size() == 0;
+  head_ = false;
   if (!idle_) Arm(server_.options().header_timeout);  // pipelined: it has begun
   for (;;) {
     error_code ec;
@@ -308,14 +328,15 @@ asio::awaitable<void> HttpSession::ServeStream(std::shared_ptr<HttpStream> strea
     co_await Write(response, false);
     co_return;
   }
-  stream->AddSubscriber();
+  const StreamPlace place(&server_, stream.get());
   streaming_ = true;
   error_code ignored;
   socket_.set_option(asio::socket_base::send_buffer_size(kStreamSendBuffer), ignored);
   HttpResponse response;
   response.content_type = stream->content_type();
   const std::string head = ResponseHead(response, -1, false);
-  const bool sent = co_await WriteAll({asio::buffer(head), asio::buffer(stream->preamble())});
+  const bool sent = co_await WriteAll(
+      {asio::buffer(head), head_ ? asio::const_buffer() : asio::buffer(stream->preamble())});
   if (sent && !head_) {
     asio::co_spawn(
         socket_.get_executor(), [self = shared_from_this()] { return self->WatchPeer(); },
@@ -323,8 +344,7 @@ asio::awaitable<void> HttpSession::ServeStream(std::shared_ptr<HttpStream> strea
     co_await SendChunks(stream.get());
   }
   streaming_ = false;
-  stream->RemoveSubscriber();
-  server_.GiveStreamPlace();
+  if (head_) co_return;
   // Ends WatchPeer too. What the peer has not read by now it did not want.
   Abort();
 }

@@ -5,7 +5,9 @@
 namespace selvedge {
 namespace {
 
-HttpStream::Chunk MakeChunk(const char* text) { return std::make_shared<const std::string>(text); }
+HttpStream::Chunk MakeChunk(const char* text) {
+  return std::make_shared<const std::string>(text);
+}
 
 TEST(HttpStreamTest, LatestChunkWins) {
   HttpStream stream("text/plain");

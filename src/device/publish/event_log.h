@@ -40,7 +40,8 @@ struct EventLogOptions {
 class EventLog {
  public:
   // `path` or "-" for stdout. NotFound, PermissionDenied and so on where it cannot be opened;
-  // InvalidArgument for a folder.
+  // InvalidArgument for a folder, and for a file that is not empty and holds no JSON lines: that is
+  // a slip, and it is left untouched.
   static Result<std::unique_ptr<EventLog>> Open(const std::string& path,
                                                 const EventLogOptions& options = {});
   ~EventLog();  // closes
@@ -50,8 +51,9 @@ class EventLog {
   // `line` without its newline; one that contains a newline is refused. False: counted as lost.
   bool Offer(std::string_view line);
 
-  // Writes what waits, for at most `close_timeout`; what is left is lost. DataLoss where lines were
-  // lost in the log's whole life, with their number. Idempotent: the second call returns the same.
+  // After the last Offer. Writes what waits, for at most `close_timeout`; what is left is lost.
+  // DataLoss where lines were lost in the log's whole life, with their number. Idempotent: the
+  // second call returns the same.
   Status Close();
 
   std::uint64_t written() const;  // lines handed to the operating system

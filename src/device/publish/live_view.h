@@ -25,18 +25,9 @@
 #include "core/detection.h"
 #include "core/frame.h"
 #include "net/http_server.h"
+#include "vision/annotate.h"
 
 namespace selvedge {
-
-// A polygon or, with two points, a line to draw over the picture.
-struct LiveViewZone {
-  struct Point {
-    float x = 0;  // source pixels
-    float y = 0;
-  };
-  std::string name;
-  std::vector<Point> points;
-};
 
 struct LiveViewOptions {
   bool enabled = false;
@@ -44,7 +35,7 @@ struct LiveViewOptions {
   int max_width = 960;              // pixels; wider pictures are scaled down, 160 to 3840
   int jpeg_quality = 80;            // 1 to 100
   std::vector<std::string> labels;  // by class id
-  std::vector<LiveViewZone> zones;
+  std::vector<Overlay> overlays;    // zones and lines, drawn in every picture; at most 64
 };
 
 class LiveView {
@@ -63,12 +54,14 @@ class LiveView {
 
   // Whether somebody waits for a picture: what Show checks first.
   bool Wanted() const;
-  // `image` and `tracks` are copied where wanted and due, and not used after the call.
-  void Show(const ImageView& image, Nanos captured, std::span<const Track> tracks);
+  // `image` and `tracks` are copied where wanted and due, and not used after the call. Bit i of
+  // `active` is set while a rule on overlay i holds.
+  void Show(const ImageView& image, Nanos captured, std::span<const Track> tracks,
+            std::uint64_t active = 0);
   // A line of JSON for "recent events".
   void OfferEvent(std::string_view json_line);
 
-  // Ends streams and the thread. Idempotent.
+  // After the last Show. Ends streams and the thread. Idempotent.
   void Stop();
 
   struct Counts {
