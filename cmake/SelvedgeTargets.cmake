@@ -32,7 +32,7 @@ endfunction()
 
 # Names that DEPS understands: last component(s) of each folder, joined by '_'.
 set(SELVEDGE_FOLDERS
-    base proto core net engine engine_onnxruntime engine_openvino engine_tflite engine_fake engine_backends
+    base allocation_counter proto core net engine engine_onnxruntime engine_openvino engine_tflite engine_fake engine_backends trust
     vision device_capture device_pipeline device_decide device_publish
     cmd_cli cmd_eval cmd_tune cmd_run cmd_inspect cmd_bench cmd_selvedge)
 

@@ -2,10 +2,10 @@
 
 // LatencyHistogram: percentiles of durations without keeping every one.
 //
-// Log-linear buckets (the layout of Gil Tene's HdrHistogram): 64 linear steps per power of two, so a value read
-// back is at most 1.6 % above the one recorded. 1 µs to 1 hour; shorter counts as 1 µs, longer as 1 hour.
-// Record is lock-free and allocates nothing; 14 KiB each. Thread-safe; a Snapshot of percentiles taken while others
-// record is approximate.
+// Log-linear buckets (the layout of Gil Tene's HdrHistogram): 64 linear steps per power of two, so
+// a value read back is at most 1.6 % above the one recorded. 1 µs to 1 hour; shorter counts as 1
+// µs, longer as 1 hour. Record is lock-free and allocates nothing; 14 KiB each. Thread-safe; a
+// Snapshot of percentiles taken while others record is approximate.
 
 #include <array>
 #include <atomic>

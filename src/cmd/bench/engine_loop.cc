@@ -1,12 +1,13 @@
 #include "cmd/bench/engine_loop.h"
 
+#include <fmt/format.h>
+#include <time.h>
+
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <cstring>
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <thread>
-#include <time.h>
 #include <vector>
 
 #include "base/cpu.h"
@@ -49,9 +50,8 @@ Result<std::unique_ptr<Engine>> LoadEngine(const EngineLoopOptions& options) {
   for (const ModelVariant& variant : card.variants) {
     if (variant.name == options.variant) chosen = &variant;
   }
-  SELVEDGE_ASSIGN_OR_RETURN(
-      const std::string bytes,
-      ReadFile(ResolvePath(chosen->path, options.card_path), kMaxModelBytes));
+  SELVEDGE_ASSIGN_OR_RETURN(const std::string bytes,
+                            ReadFile(ResolvePath(chosen->path, options.card_path), kMaxModelBytes));
   EngineBackend* backend = FindBackend(options.engine);
   if (backend == nullptr) return Err(NotFoundError("no engine called " + options.engine));
   EngineOptions engine_options;
@@ -114,8 +114,10 @@ int EngineLoopMain(int argc, const char* const* argv) {
   if (const int code = cli::Parse(&app, argc, argv); code >= 0) return code;
   const Result<EngineLoopResult> result = RunEngineLoop(options);
   if (!result) return cli::Fail("bench engine-loop", result.error());
-  const nlohmann::json object = {{"throughput", result->throughput}, {"cpu_ms", result->cpu_ms},
-                                 {"p50_ms", result->p50_ms},         {"p99_ms", result->p99_ms},
+  const nlohmann::json object = {{"throughput", result->throughput},
+                                 {"cpu_ms", result->cpu_ms},
+                                 {"p50_ms", result->p50_ms},
+                                 {"p99_ms", result->p99_ms},
                                  {"runs", result->runs}};
   fmt::print("{}\n", object.dump());
   return cli::kExitOk;

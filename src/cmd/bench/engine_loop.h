@@ -30,7 +30,8 @@ struct EngineLoopResult {
 
 Result<EngineLoopResult> RunEngineLoop(const EngineLoopOptions& options);
 
-// The hidden verb `selvedge bench engine-loop`: the same in a process of its own, one JSON object on stdout.
+// The hidden verb `selvedge bench engine-loop`: the same in a process of its own, one JSON object
+// on stdout.
 int EngineLoopMain(int argc, const char* const* argv);
 
 }  // namespace selvedge

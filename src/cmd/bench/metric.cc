@@ -1,7 +1,8 @@
 #include "cmd/bench/metric.h"
 
-#include <algorithm>
 #include <fmt/format.h>
+
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -55,8 +56,8 @@ Metric RatioOfRuns(std::string name, const std::vector<double>& values,
 }
 
 std::string ToTable(const BenchReport& report) {
-  std::string out = fmt::format("{:<26} {:>10} {:<6} {:>23} {:>9}  {}\n", "metric", "median", "unit",
-                                "spread", "target", "");
+  std::string out = fmt::format("{:<26} {:>10} {:<6} {:>23} {:>9}  {}\n", "metric", "median",
+                                "unit", "spread", "target", "");
   for (const Metric& m : report.metrics) {
     const std::string spread = m.runs > 1 ? fmt::format("{:.3f} .. {:.3f}", m.low, m.high) : "";
     std::string target;

@@ -1,6 +1,7 @@
 #pragma once
 
-// What a benchmark says: metrics by name, each with value, unit, what it is compared with, and spread.
+// What a benchmark says: metrics by name, each with value, unit, what it is compared with, and
+// spread.
 
 #include <string>
 #include <vector>
@@ -8,16 +9,16 @@
 namespace selvedge {
 
 struct Metric {
-  std::string name;      // "overlap_ratio"
-  double value = 0;      // median over the runs
-  std::string unit;      // "ratio", "ms", "MiB", "1/s"
-  double baseline = 0;   // what it is compared with, 0 where nothing
+  std::string name;         // "overlap_ratio"
+  double value = 0;         // median over the runs
+  std::string unit;         // "ratio", "ms", "MiB", "1/s"
+  double baseline = 0;      // what it is compared with, 0 where nothing
   std::string baseline_of;  // "engine alone, 2 callers x 1 thread"
-  double ratio = 0;      // value / baseline, the median of the runs' own ratios; 0 where no baseline
-  double low = 0;        // smallest and largest of the runs
+  double ratio = 0;  // value / baseline, the median of the runs' own ratios; 0 where no baseline
+  double low = 0;    // smallest and largest of the runs
   double high = 0;
   int runs = 0;
-  double target = 0;     // what we promise; 0 where nothing was promised
+  double target = 0;  // what we promise; 0 where nothing was promised
   bool target_is_minimum = false;
   std::string note;
 };

@@ -1,13 +1,14 @@
 #include "cmd/bench/pipeline_bench.h"
 
+#include <fmt/format.h>
+#include <sched.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <filesystem>
-#include <fmt/format.h>
 #include <fstream>
 #include <map>
-#include <sched.h>
 #include <utility>
 
 #include "base/cpu.h"
@@ -79,12 +80,10 @@ class Bench {
 };
 
 std::vector<std::string> Bench::Arguments(int workers, int threads) const {
-  std::vector<std::string> arguments = {"--engine",  options_.engine,
-                                        "--variant", config_.model.variant,
-                                        "--threads", std::to_string(threads),
-                                        "--workers", std::to_string(workers),
-                                        "--source",  config_.source.uri,
-                                        "--events",  ScratchFolder() + "/events.jsonl"};
+  std::vector<std::string> arguments = {
+      "--engine",  options_.engine,         "--variant", config_.model.variant,
+      "--threads", std::to_string(threads), "--workers", std::to_string(workers),
+      "--source",  config_.source.uri,      "--events",  ScratchFolder() + "/events.jsonl"};
   return arguments;
 }
 
@@ -281,8 +280,8 @@ Status Bench::Overload() {
     double speed;
     double target;
   };
-  for (const Load load : {Load{"overload_p99_ratio", 3, kOverload},
-                          Load{"overload_saturated_p99_ratio", 20, 0}}) {
+  for (const Load load :
+       {Load{"overload_p99_ratio", 3, kOverload}, Load{"overload_saturated_p99_ratio", 20, 0}}) {
     std::vector<double> p99, quiet, growth, dropped;
     for (int run = 0; run < options_.runs; ++run) {
       auto arguments = Arguments(workers_, 1);

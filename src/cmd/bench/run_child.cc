@@ -1,8 +1,9 @@
 #include "cmd/bench/run_child.h"
 
+#include <fmt/format.h>
+
 #include <cstdlib>
 #include <filesystem>
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
@@ -56,8 +57,14 @@ Result<PipelineRun> RunPipelineChild(const std::string& pipeline,
                                      const std::vector<int>& cpus) {
   SELVEDGE_ASSIGN_OR_RETURN(const std::string folder, ExecutableFolder());
   ChildOptions child;
-  child.arguments = {folder + "/selvedge-run", pipeline,      "--json",  "--quiet",
-                     "--no-http",              "--log-level", "warning", "--meter"};
+  child.arguments = {folder + "/selvedge-run",
+                     pipeline,
+                     "--json",
+                     "--quiet",
+                     "--no-http",
+                     "--log-level",
+                     "warning",
+                     "--meter"};
   child.arguments.insert(child.arguments.end(), arguments.begin(), arguments.end());
   child.cpus = cpus;
   SELVEDGE_ASSIGN_OR_RETURN(const json report, RunForJson(child));
@@ -81,13 +88,20 @@ Result<PipelineRun> RunPipelineChild(const std::string& pipeline,
 Result<EngineLoopResult> RunEngineChild(const EngineLoopOptions& options) {
   SELVEDGE_ASSIGN_OR_RETURN(const std::string folder, ExecutableFolder());
   ChildOptions child;
-  child.arguments = {folder + "/selvedge-bench", "engine-loop",
-                     "--card",                   options.card_path,
-                     "--engine",                 options.engine,
-                     "--threads",                std::to_string(options.threads),
-                     "--callers",                std::to_string(options.callers),
-                     "--seconds",                fmt::format("{}", options.seconds),
-                     "--fps",                    fmt::format("{}", options.fps)};
+  child.arguments = {folder + "/selvedge-bench",
+                     "engine-loop",
+                     "--card",
+                     options.card_path,
+                     "--engine",
+                     options.engine,
+                     "--threads",
+                     std::to_string(options.threads),
+                     "--callers",
+                     std::to_string(options.callers),
+                     "--seconds",
+                     fmt::format("{}", options.seconds),
+                     "--fps",
+                     fmt::format("{}", options.fps)};
   if (!options.variant.empty()) {
     child.arguments.insert(child.arguments.end(), {"--variant", options.variant});
   }

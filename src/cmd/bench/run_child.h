@@ -1,6 +1,7 @@
 #pragma once
 
-// Children of the benchmarks, with their JSON read: selvedge-run, the engine alone, the Python loops.
+// Children of the benchmarks, with their JSON read: selvedge-run, the engine alone, the Python
+// loops.
 
 #include <string>
 #include <vector>
@@ -20,7 +21,7 @@ struct PipelineRun {
   double dropped = 0;
   double frames = 0;
   std::vector<std::pair<std::string, double>> stage_ms;  // mean per stage, wall
-  double capture_cpu_ms = 0;  // CPU of the capture threads per frame
+  double capture_cpu_ms = 0;                             // CPU of the capture threads per frame
 };
 
 // `arguments` go behind `selvedge-run PIPELINE --json --quiet --no-http`.

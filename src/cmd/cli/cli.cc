@@ -1,16 +1,19 @@
 #include "cmd/cli/cli.h"
 
+#include <sys/ioctl.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "base/log.h"
 
 namespace selvedge::cli {
 
-void IgnoreBrokenPipes() { std::signal(SIGPIPE, SIG_IGN); }
+void IgnoreBrokenPipes() {
+  std::signal(SIGPIPE, SIG_IGN);
+}
 
 int Fail(std::string_view verb, const Status& status) {
   const std::string line =
@@ -74,7 +77,9 @@ int Termination::Wait(Nanos timeout) const {
   return number > 0 ? number : 0;
 }
 
-bool IsTerminal(int descriptor) { return isatty(descriptor) == 1; }
+bool IsTerminal(int descriptor) {
+  return isatty(descriptor) == 1;
+}
 
 int TerminalColumns(int descriptor) {
   winsize size = {};
@@ -84,7 +89,9 @@ int TerminalColumns(int descriptor) {
 
 StatusLine::StatusLine() : enabled_(IsTerminal(STDERR_FILENO)) {}
 
-StatusLine::~StatusLine() { Clear(); }
+StatusLine::~StatusLine() {
+  Clear();
+}
 
 void StatusLine::Show(std::string_view text) {
   if (!enabled_) return;

@@ -1,6 +1,7 @@
 #pragma once
 
-// What every verb shares: exit codes, how an error is shown, signals, the terminal, parsing of arguments.
+// What every verb shares: exit codes, how an error is shown, signals, the terminal, parsing of
+// arguments.
 
 #include <memory>
 #include <string>
@@ -25,10 +26,12 @@ void IgnoreBrokenPipes();
 // "selvedge run: error: …" on stderr; returns the exit code to leave with.
 int Fail(std::string_view verb, const Status& status);
 
-// Parses; nullopt-like: -1 to go on, else the exit code to leave with (--help printed, or a misuse explained).
+// Parses; nullopt-like: -1 to go on, else the exit code to leave with (--help printed, or a misuse
+// explained).
 int Parse(CLI::App* app, int argc, const char* const* argv);
 
-// Options that every long-running verb has: --log-level and --log-format (SELVEDGE_LOG_LEVEL, SELVEDGE_LOG_FORMAT).
+// Options that every long-running verb has: --log-level and --log-format (SELVEDGE_LOG_LEVEL,
+// SELVEDGE_LOG_FORMAT).
 class LogFlags {
  public:
   explicit LogFlags(CLI::App* app, std::string default_level = "info");
@@ -41,7 +44,8 @@ class LogFlags {
   std::shared_ptr<Values> values_;
 };
 
-// SIGINT and SIGTERM, blocked in this thread and all made after it, so that they are awaited, not suffered.
+// SIGINT and SIGTERM, blocked in this thread and all made after it, so that they are awaited, not
+// suffered.
 class Termination {
  public:
   Termination();
@@ -52,7 +56,8 @@ class Termination {
 bool IsTerminal(int descriptor);
 int TerminalColumns(int descriptor);  // 80 where unknown
 
-// One line on stderr that is rewritten in place on a terminal and left out elsewhere. Not thread-safe.
+// One line on stderr that is rewritten in place on a terminal and left out elsewhere. Not
+// thread-safe.
 class StatusLine {
  public:
   StatusLine();

@@ -1,6 +1,7 @@
 #pragma once
 
-// Which engine runs which variant with how many threads: as the pipeline file says, or as measured on this machine.
+// Which engine runs which variant with how many threads: as the pipeline file says, or as measured
+// on this machine.
 
 #include <memory>
 #include <string>
@@ -20,8 +21,8 @@ struct LoadedModel {
   std::string table;   // what all candidates measured; empty where nothing was left to choose
 };
 
-// Measures first where the file leaves something open and this machine has not measured it yet (at most
-// `model.tune_time`, in child processes); then loads. `retune` measures in any case.
+// Measures first where the file leaves something open and this machine has not measured it yet (at
+// most `model.tune_time`, in child processes); then loads. `retune` measures in any case.
 Result<LoadedModel> ChooseAndLoad(const PipelineConfig& config, bool retune, bool quiet);
 
 }  // namespace selvedge

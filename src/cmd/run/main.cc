@@ -1,4 +1,5 @@
-// selvedge-run: runs one pipeline. A process of its own, so that nothing else on the device can slow it down.
+// selvedge-run: runs one pipeline. A process of its own, so that nothing else on the device can
+// slow it down.
 
 #include "cmd/cli/cli.h"
 #include "cmd/run/options.h"

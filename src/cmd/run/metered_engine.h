@@ -1,8 +1,8 @@
 #pragma once
 
-// MeteredEngine: another engine with the processor time of its callers' threads counted: what a benchmark takes
-// off the whole to see what we add. Meaningful with one thread per inference (then the engine has no others).
-// Two system calls per run, so only on request.
+// MeteredEngine: another engine with the processor time of its callers' threads counted: what a
+// benchmark takes off the whole to see what we add. Meaningful with one thread per inference (then
+// the engine has no others). Two system calls per run, so only on request.
 
 #include <atomic>
 #include <memory>

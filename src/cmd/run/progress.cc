@@ -1,7 +1,8 @@
 #include "cmd/run/progress.h"
 
-#include <algorithm>
 #include <fmt/format.h>
+
+#include <algorithm>
 #include <utility>
 
 namespace selvedge {
@@ -27,17 +28,17 @@ std::string ProgressText(const PipelineStatus& s, std::uint64_t expected_frames,
                          std::uint64_t events) {
   std::string bar;
   if (expected_frames > 0) {
-    const double share = std::min(
-        1.0, static_cast<double>(s.ledger.in) / static_cast<double>(expected_frames));
+    const double share =
+        std::min(1.0, static_cast<double>(s.ledger.in) / static_cast<double>(expected_frames));
     const int full = static_cast<int>(share * kBarCells);
     for (int i = 0; i < kBarCells; ++i) bar += i < full ? '#' : '.';
     bar = fmt::format("[{}] {}/{}", bar, s.ledger.in, expected_frames);
   } else {
     bar = fmt::format("{} frames", s.ledger.in);
   }
-  std::string text = fmt::format("{} {}  {:.1f} fps  p50 {:.1f} ms  p99 {:.1f} ms  {} events  {} dropped",
-                                 s.pipeline, bar, s.frames_per_second, s.latency_p50_ms,
-                                 s.latency_p99_ms, events, s.ledger.TotalDropped());
+  std::string text = fmt::format(
+      "{} {}  {:.1f} fps  p50 {:.1f} ms  p99 {:.1f} ms  {} events  {} dropped", s.pipeline, bar,
+      s.frames_per_second, s.latency_p50_ms, s.latency_p99_ms, events, s.ledger.TotalDropped());
   if (!s.source_detail.empty()) text += "  " + s.source_detail;
   return text;
 }

@@ -1,6 +1,7 @@
 #include "cmd/run/report.h"
 
 #include <fmt/format.h>
+
 #include <iterator>
 #include <nlohmann/json.hpp>
 
@@ -36,14 +37,16 @@ std::string ToText(const RunReport& r) {
     line(fmt::format("  trouble    {} corrupt frames skipped, {} reconnections", r.corrupt,
                      r.reconnects));
   }
-  line(fmt::format("  speed      {:.1f} frames/s over {:.1f} s, {:.2f} ms CPU per frame, {:.0f} MiB "
-                   "peak memory",
-                   r.frames_per_second, r.seconds, r.cpu_ms_per_frame, r.peak_rss_mib));
+  line(
+      fmt::format("  speed      {:.1f} frames/s over {:.1f} s, {:.2f} ms CPU per frame, {:.0f} MiB "
+                  "peak memory",
+                  r.frames_per_second, r.seconds, r.cpu_ms_per_frame, r.peak_rss_mib));
   const LatencyHistogram& total = r.latencies->total;
-  line(fmt::format("  latency    capture to decision: p50 {:.2f} ms, p90 {:.2f} ms, p99 {:.2f} ms, "
-                   "max {:.2f} ms",
-                   ToMillis(total.Percentile(50)), ToMillis(total.Percentile(90)),
-                   ToMillis(total.Percentile(99)), ToMillis(total.Max())));
+  line(
+      fmt::format("  latency    capture to decision: p50 {:.2f} ms, p90 {:.2f} ms, p99 {:.2f} ms, "
+                  "max {:.2f} ms",
+                  ToMillis(total.Percentile(50)), ToMillis(total.Percentile(90)),
+                  ToMillis(total.Percentile(99)), ToMillis(total.Max())));
   std::string stages = "  stages p50 ";
   for (const StageRow& stage : Stages(*r.latencies)) {
     fmt::format_to(std::back_inserter(stages), "{} {:.2f}  ", stage.name,

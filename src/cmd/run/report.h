@@ -13,9 +13,9 @@ namespace selvedge {
 
 struct RunReport {
   std::string pipeline;
-  std::string source;          // secrets masked
-  std::string source_pipeline; // as composed
-  std::string model;           // name and version
+  std::string source;           // secrets masked
+  std::string source_pipeline;  // as composed
+  std::string model;            // name and version
   std::string engine;
   std::string engine_version;
   std::string device;
@@ -24,7 +24,7 @@ struct RunReport {
   int threads = 0;
   int workers = 0;
   std::string choice_reason;
-  std::string choice_table;    // what the others measured; empty where nothing was tuned
+  std::string choice_table;  // what the others measured; empty where nothing was tuned
   Ledger::Snapshot ledger;
   std::uint64_t corrupt = 0;
   std::uint64_t reconnects = 0;
@@ -33,14 +33,14 @@ struct RunReport {
   std::uint64_t events_written = 0;  // lines, frame records included
   std::uint64_t events_lost = 0;
   std::string events_path;
-  double seconds = 0;          // first to last decided frame
+  double seconds = 0;  // first to last decided frame
   double frames_per_second = 0;
-  double cpu_ms_per_frame = 0; // whole process
+  double cpu_ms_per_frame = 0;          // whole process
   double engine_cpu_ms_per_frame = 0;   // 0 where not metered
   double capture_cpu_ms_per_frame = 0;  // of the capture threads, where known
   double peak_rss_mib = 0;
   const PipelineLatencies* latencies = nullptr;
-  std::string ended;           // "source ended", "stopped by SIGTERM", an error's sentence
+  std::string ended;  // "source ended", "stopped by SIGTERM", an error's sentence
 };
 
 std::string ToText(const RunReport& report);

@@ -1,7 +1,8 @@
 #include "cmd/run/session.h"
 
-#include <cstring>
 #include <fmt/format.h>
+
+#include <cstring>
 #include <mutex>
 #include <utility>
 
@@ -88,8 +89,7 @@ Status Session::OpenPublishers() {
     EventLogOptions log_options;
     log_options.max_bytes = config_.events.max_bytes;
     log_options.keep_files = config_.events.keep;
-    SELVEDGE_ASSIGN_OR_RETURN_STATUS(event_log_,
-                                     EventLog::Open(config_.events.path, log_options));
+    SELVEDGE_ASSIGN_OR_RETURN_STATUS(event_log_, EventLog::Open(config_.events.path, log_options));
   }
   LiveViewOptions view;
   view.enabled = config_.http.enabled && config_.http.live_view;
@@ -118,8 +118,7 @@ Status Session::OpenPublishers() {
 
 Status Session::Open() {
   SELVEDGE_ASSIGN_OR_RETURN_STATUS(source_, MakeSource(config_.source, clock_));
-  SELVEDGE_ASSIGN_OR_RETURN_STATUS(model_,
-                                   ChooseAndLoad(config_, options_.retune, options_.quiet));
+  SELVEDGE_ASSIGN_OR_RETURN_STATUS(model_, ChooseAndLoad(config_, options_.retune, options_.quiet));
   if (options_.meter) {
     auto metered = std::make_unique<MeteredEngine>(std::move(model_.engine));
     meter_ = metered.get();
@@ -166,8 +165,8 @@ void Session::UpdateStatus() {
     s.source_state = PipelineStatus::Source::kRunning;
     if (source_->IsLive() && now - last > config_.source.timeout) {
       s.source_state = PipelineStatus::Source::kReconnecting;
-      s.source_detail = fmt::format("no frame for {:.0f} s; connecting again",
-                                    s.last_frame_age_seconds);
+      s.source_detail =
+          fmt::format("no frame for {:.0f} s; connecting again", s.last_frame_age_seconds);
     }
   }
   s.uptime_seconds = started_ > 0 ? ToSeconds(now - started_) : 0;
@@ -206,25 +205,25 @@ void Session::Announce() const {
              {"workers", model_.workers}});
   if (http_ && !options_.quiet) {
     const std::string what = config_.http.live_view ? "live view" : "metrics and health";
-    fmt::print(stderr, "{}: {}\n", what,
-               http_->url() + (config_.http.live_view ? "" : "metrics"));
+    fmt::print(stderr, "{}: {}\n", what, http_->url() + (config_.http.live_view ? "" : "metrics"));
   }
 }
 
 bool Session::LimitReached() const {
   return (options_.frames > 0 && pipeline_->ReadLedger().local >= options_.frames) ||
-         (options_.duration > 0 &&
-          ToSeconds(clock_.Monotonic() - started_) >= options_.duration);
+         (options_.duration > 0 && ToSeconds(clock_.Monotonic() - started_) >= options_.duration);
 }
 
 Status Session::Run(const cli::Termination& termination) {
   started_ = clock_.Monotonic();
+  if (meter_ != nullptr) meter_->Reset();  // warming up does not count
   cpu_at_start_ = ProcessCpuTime();
   SELVEDGE_RETURN_IF_ERROR(pipeline_->Start());
   Announce();
   Progress progress(config_.pipeline.name, source_->ExpectedFrames(), options_.quiet);
   ended_ = "the source ended";
-  // Short enough that a limit in frames or seconds is met closely; costs a few microseconds a second.
+  // Short enough that a limit in frames or seconds is met closely; costs a few microseconds a
+  // second.
   while (!pipeline_->WaitUntilDone(kTick / 4)) {
     if (const int number = termination.Wait(kTick); number != 0) {
       ended_ = fmt::format("stopped by {}", sigabbrev_np(number));

@@ -1,10 +1,11 @@
 #include "cmd/selvedge/verbs.h"
 
+#include <unistd.h>
+
 #include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <unistd.h>
 #include <vector>
 
 #include "base/config.h"
@@ -18,7 +19,8 @@ namespace {
 constexpr std::array kVerbs = {
     Verb{"run", "run one pipeline: capture, infer, track, decide, publish", nullptr},
     Verb{"tune", "measure engines, variants and threads on this machine and choose", nullptr},
-    Verb{"inspect", "show a model: inputs, outputs, engines that load it, what its card says", nullptr},
+    Verb{"inspect", "show a model: inputs, outputs, engines that load it, what its card says",
+         nullptr},
     Verb{"eval", "measure recorded detections against labels", EvalMain},
     Verb{"bench", "measure pipelines and engines", nullptr},
 };
@@ -45,13 +47,16 @@ int Execute(std::string_view verb, int argc, char** argv) {
   std::vector<char*> arguments(argv + 1, argv + argc);
   arguments.push_back(nullptr);
   execv(path.c_str(), arguments.data());
-  return cli::Fail(verb, ErrnoError(errno, "cannot start " + path +
-                                               ", which belongs beside selvedge; is that part installed?"));
+  return cli::Fail(
+      verb, ErrnoError(errno, "cannot start " + path +
+                                  ", which belongs beside selvedge; is that part installed?"));
 }
 
 }  // namespace
 
-std::span<const Verb> Verbs() { return kVerbs; }
+std::span<const Verb> Verbs() {
+  return kVerbs;
+}
 
 int Dispatch(int argc, char** argv) {
   if (argc < 2) {

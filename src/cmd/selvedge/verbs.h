@@ -1,6 +1,7 @@
 #pragma once
 
-// The one command people type. As with git, a verb is built in or is an executable `selvedge-VERB` beside this one.
+// The one command people type. As with git, a verb is built in or is an executable `selvedge-VERB`
+// beside this one.
 
 #include <span>
 #include <string>
@@ -17,7 +18,8 @@ struct Verb {
 
 std::span<const Verb> Verbs();
 
-// argv[1] is the verb; returns the exit code, or does not return where the verb is another executable.
+// argv[1] is the verb; returns the exit code, or does not return where the verb is another
+// executable.
 int Dispatch(int argc, char** argv);
 
 }  // namespace selvedge

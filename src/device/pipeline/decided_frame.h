@@ -14,7 +14,7 @@ namespace selvedge {
 
 // How long each stage took for one frame, nanoseconds of wall time.
 struct StageNanos {
-  Nanos queue = 0;       // captured to taken by a worker
+  Nanos queue = 0;  // captured to taken by a worker
   Nanos preprocess = 0;
   Nanos infer = 0;
   Nanos decode = 0;
@@ -35,8 +35,8 @@ struct DecidedFrame {
   Nanos decided_wall;  // Clock::Wall
 };
 
-// Called for every decided frame, in the order of capture, by one thread at a time. Must not block: what
-// goes to a disk or a network is handed to a thread of the publisher's own.
+// Called for every decided frame, in the order of capture, by one thread at a time. Must not block:
+// what goes to a disk or a network is handed to a thread of the publisher's own.
 class Publisher {
  public:
   virtual ~Publisher() = default;

@@ -44,10 +44,13 @@ Result<std::unique_ptr<Pipeline>> Pipeline::Create(const PipelineOptions& option
   std::unique_ptr<Pipeline> pipeline(new Pipeline(options, source, tracker, std::move(rules),
                                                   std::move(publishers), metrics, clock));
   SELVEDGE_RETURN_ERR_IF_ERROR(pipeline->AddWorkers(engine, card));
+  SELVEDGE_RETURN_ERR_IF_ERROR(pipeline->WarmUp());
   return pipeline;
 }
 
-Pipeline::~Pipeline() { Stop(); }
+Pipeline::~Pipeline() {
+  Stop();
+}
 
 void Pipeline::AddMetrics(MetricsRegistry* metrics) {
   const MetricsRegistry::Labels labels = {{"pipeline", options_.name}};
@@ -61,9 +64,10 @@ void Pipeline::AddMetrics(MetricsRegistry* metrics) {
     frames_dropped_[i] = &metrics->AddCounter("selvedge_pipeline_frames_dropped",
                                               "Frames dropped, by reason.", with_reason);
   }
-  detections_ = &metrics->AddCounter("selvedge_pipeline_detections",
-                                     "Detections in decided frames.", labels);
-  firings_count_ = &metrics->AddCounter("selvedge_pipeline_rule_firings", "Rules that fired.", labels);
+  detections_ =
+      &metrics->AddCounter("selvedge_pipeline_detections", "Detections in decided frames.", labels);
+  firings_count_ =
+      &metrics->AddCounter("selvedge_pipeline_rule_firings", "Rules that fired.", labels);
   latency_seconds_ =
       &metrics->AddHistogram("selvedge_pipeline_latency_seconds", "From capture to decision.",
                              LatencySecondsBounds(), labels);
@@ -76,11 +80,7 @@ void Pipeline::AddMetrics(MetricsRegistry* metrics) {
 
 Status Pipeline::AddWorkers(Engine* engine, const ModelCard& card) {
   const EngineInfo& info = engine->Describe();
-  std::size_t input = 0;
-  for (std::size_t i = 0; i < info.inputs.size(); ++i) {
-    if (info.inputs[i].name == card.input.name) input = i;
-  }
-  if (input != 0 || info.inputs.size() != 1) {
+  if (info.inputs.size() != 1) {
     return UnimplementedError("model " + card.name + " has " + std::to_string(info.inputs.size()) +
                               " inputs; a pipeline feeds models with exactly one");
   }
@@ -88,7 +88,7 @@ Status Pipeline::AddWorkers(Engine* engine, const ModelCard& card) {
     Worker worker;
     SELVEDGE_ASSIGN_OR_RETURN_STATUS(worker.execution, engine->NewExecution());
     SELVEDGE_ASSIGN_OR_RETURN_STATUS(auto preprocessor,
-                                     Preprocessor::Create(card.input, info.inputs[input]));
+                                     Preprocessor::Create(card.input, info.inputs[0]));
     worker.preprocessor.emplace(std::move(preprocessor));
     SELVEDGE_ASSIGN_OR_RETURN_STATUS(worker.decoder, MakeDecoder(card, info.outputs));
     workers_.push_back(std::move(worker));
@@ -109,10 +109,9 @@ Status Pipeline::WarmUp() {
 
 Status Pipeline::Start() {
   if (started_) return FailedPreconditionError("the pipeline was started before");
-  started_ = true;
-  SELVEDGE_RETURN_IF_ERROR(WarmUp());
   {
     const std::lock_guard lock(order_mutex_);
+    started_ = true;
     live_workers_ = static_cast<int>(workers_.size());
   }
   for (Worker& worker : workers_) worker.thread = std::thread([this, w = &worker] { Work(w); });
@@ -199,8 +198,8 @@ Status Pipeline::Infer(Worker* worker, Slot* slot) {
   slot->times.queue = taken - slot->frame.captured;
   slot->detections.clear();
   ImageTransform transform;
-  SELVEDGE_RETURN_IF_ERROR(worker->preprocessor->Run(slot->frame.image,
-                                                     worker->execution->inputs()[0], &transform));
+  SELVEDGE_RETURN_IF_ERROR(
+      worker->preprocessor->Run(slot->frame.image, worker->execution->inputs()[0], &transform));
   const Nanos preprocessed = clock_.Monotonic();
   slot->times.preprocess = preprocessed - taken;
   SELVEDGE_RETURN_IF_ERROR(worker->execution->Run());
@@ -222,12 +221,19 @@ void Pipeline::NoteError(const Status& status) {
       log::Warning("pipeline", "a frame could not be inferred",
                    {{"pipeline", options_.name}, {"error", status.message()}});
     }
-    if (errors < options_.max_consecutive_errors) return;
-    if (status_.ok()) {
-      status_ = status.WithContext(std::to_string(errors) + " frames in a row failed");
-    }
   }
-  // Stop() joins this very thread, so only the flag and the queue here; whoever waits calls Stop.
+  if (errors >= options_.max_consecutive_errors) {
+    EndWith(status.WithContext(std::to_string(errors) + " frames in a row failed"));
+  }
+}
+
+// From a worker: Stop() would join this very thread, so only the flag and the queue; whoever waits
+// calls Stop.
+void Pipeline::EndWith(Status status) {
+  {
+    const std::lock_guard lock(order_mutex_);
+    if (status_.ok()) status_ = std::move(status);
+  }
   stopping_.store(true);
   queue_.Close();
   done_changed_.notify_all();
@@ -252,12 +258,25 @@ void Pipeline::Finish(std::uint64_t ticket, bool failed) {
   emitting_ = false;
 }
 
+// Zones in pixels may not fit a picture whose size nobody knew when the file was read.
+bool Pipeline::PictureFitsRules(const ImageView& image) {
+  if (image.width == picture_width_ && image.height == picture_height_) return true;
+  Status fits = rules_.CheckPicture(image.width, image.height);
+  if (!fits.ok()) {
+    EndWith(std::move(fits));
+    return false;
+  }
+  picture_width_ = image.width;
+  picture_height_ = image.height;
+  return true;
+}
+
 void Pipeline::Emit(Slot* slot) {
-  if (slot->failed) {
+  const Frame& frame = slot->frame;
+  if (slot->failed || !PictureFitsRules(frame.image)) {
     Drop(std::move(slot->frame), DropReason::kError);
     return;
   }
-  const Frame& frame = slot->frame;
   const Nanos start = clock_.Monotonic();
   slot->times.order = start - slot->finished;
   tracker_.Update(frame.captured, slot->detections);
@@ -283,26 +302,31 @@ void Pipeline::Emit(Slot* slot) {
                           .decided_wall = frame.captured_wall + slot->times.total};
   for (Publisher* publisher : publishers_) publisher->Publish(view);
 
+  Account(*slot, decided);
+  slot->frame.Reset();
+}
+
+void Pipeline::Account(const Slot& slot, Nanos decided) {
+  const StageNanos& times = slot.times;
   ledger_.CountLocal();
   frames_local_->Add();
-  detections_->Add(slot->detections.size());
+  detections_->Add(slot.detections.size());
   firings_count_->Add(firings_.size());
-  latency_seconds_->Observe(ToSeconds(slot->times.total));
-  infer_seconds_->Observe(ToSeconds(slot->times.infer));
+  latency_seconds_->Observe(ToSeconds(times.total));
+  infer_seconds_->Observe(ToSeconds(times.infer));
   queue_depth_->Set(static_cast<double>(queue_.size()));
   tracks_live_->Set(static_cast<double>(tracker_.tracks().size()));
-  latencies_.total.Record(slot->times.total);
-  latencies_.queue.Record(slot->times.queue);
-  latencies_.preprocess.Record(slot->times.preprocess);
-  latencies_.infer.Record(slot->times.infer);
-  latencies_.decode.Record(slot->times.decode);
-  latencies_.order.Record(slot->times.order);
-  latencies_.track.Record(slot->times.track);
-  latencies_.decide.Record(slot->times.decide);
+  latencies_.total.Record(times.total);
+  latencies_.queue.Record(times.queue);
+  latencies_.preprocess.Record(times.preprocess);
+  latencies_.infer.Record(times.infer);
+  latencies_.decode.Record(times.decode);
+  latencies_.order.Record(times.order);
+  latencies_.track.Record(times.track);
+  latencies_.decide.Record(times.decide);
   Nanos never = 0;
   first_decided_.compare_exchange_strong(never, decided);
   last_decided_.store(decided);
-  slot->frame.Reset();
 }
 
 bool Pipeline::WaitUntilDone(Nanos timeout) {

@@ -1,16 +1,18 @@
 #pragma once
 
-// Pipeline: capture -> [queue] -> preprocess, infer, decode boxes -> (in order) track, decide -> publishers.
+// Pipeline: capture -> [queue] -> preprocess, infer, decode boxes -> (in order) track, decide ->
+// publishers.
 //
-// Threads: the source's own threads push frames into one bounded queue and never wait there when live. N workers each
-// take the oldest frame, preprocess it straight into their engine's input tensor, run the engine and decode boxes: so
-// capture of the next frame and inference of several overlap. Results are put back into capture order and tracked,
-// decided and published by whichever worker completes the sequence: no further thread, no hand-over, one lock held
-// for a few instructions.
-// Memory: everything is taken in Create; a frame on its way allocates nothing of ours.
-// Ledger: each frame handed over by the source is counted in once, and ends as local or dropped{reason} exactly once.
-// Failure: a frame whose inference fails is dropped{error}; `max_consecutive_errors` of them in a row end the
-// pipeline with the last error. Nothing here ever waits for a network or a disk.
+// Threads: the source's own threads push frames into one bounded queue and never wait there when
+// live. N workers each take the oldest frame, preprocess it straight into their engine's input
+// tensor, run the engine and decode boxes: so capture of the next frame and inference of several
+// overlap. Results are put back into capture order and tracked, decided and published by whichever
+// worker completes the sequence: no further thread, no hand-over, one lock held for a few
+// instructions. Memory: everything is taken in Create; a frame on its way allocates nothing of
+// ours. Ledger: each frame handed over by the source is counted in once, and ends as local or
+// dropped{reason} exactly once. Failure: a frame whose inference fails is dropped{error};
+// `max_consecutive_errors` of them in a row end the pipeline with the last error. Nothing here ever
+// waits for a network or a disk.
 
 #include <atomic>
 #include <condition_variable>
@@ -44,7 +46,8 @@ struct PipelineOptions {
   int workers = 1;  // frames in inference at the same time
   std::size_t queue_capacity = 2;
   DropPolicy queue_policy = DropPolicy::kDropOldest;
-  Nanos max_age = 0;  // a frame older than this when its turn comes is dropped{stale}; 0 for no limit
+  Nanos max_age =
+      0;  // a frame older than this when its turn comes is dropped{stale}; 0 for no limit
   int max_consecutive_errors = 10;
 };
 
@@ -62,8 +65,9 @@ struct PipelineLatencies {
 
 class Pipeline {
  public:
-  // `source`, `engine`, `publishers` and `metrics` must outlive the pipeline. The card has been checked against the
-  // engine's inputs and outputs here: a disagreement is InvalidArgument.
+  // `source`, `engine`, `publishers` and `metrics` must outlive the pipeline. Checks the card
+  // against the engine's inputs and outputs (a disagreement is InvalidArgument) and runs the engine
+  // a few times on an empty picture.
   static Result<std::unique_ptr<Pipeline>> Create(const PipelineOptions& options, Source* source,
                                                   Engine* engine, const ModelCard& card,
                                                   const TrackerOptions& tracker, RuleSet rules,
@@ -73,11 +77,12 @@ class Pipeline {
   Pipeline(const Pipeline&) = delete;
   Pipeline& operator=(const Pipeline&) = delete;
 
-  // Runs the engine a few times on an empty picture, then starts the source. Once.
+  // Starts the workers and the source. Once.
   Status Start();
   // Waits until the source ended and every frame is accounted for, or `timeout` passed (false).
   bool WaitUntilDone(Nanos timeout);
-  // Ends capture, drops what is queued (dropped{shutdown}), lets what is in inference finish. Idempotent.
+  // Ends capture, drops what is queued (dropped{shutdown}), lets what is in inference finish.
+  // Idempotent.
   void Stop();
   // OK, or why the pipeline ended by itself. Meaningful once done.
   Status status() const;
@@ -121,7 +126,10 @@ class Pipeline {
   Status Infer(Worker* worker, Slot* slot);
   void Finish(std::uint64_t ticket, bool failed);
   void Emit(Slot* slot);
+  void Account(const Slot& slot, Nanos decided);
+  bool PictureFitsRules(const ImageView& image);
   void NoteError(const Status& status);
+  void EndWith(Status status);
   Slot& SlotOf(std::uint64_t ticket) { return slots_[ticket % slots_.size()]; }
 
   const PipelineOptions options_;
@@ -148,6 +156,8 @@ class Pipeline {
   Tracker tracker_;
   RuleSet rules_;
   std::vector<RuleFiring> firings_;
+  int picture_width_ = 0;  // the last one that was checked against the rules
+  int picture_height_ = 0;
 
   std::atomic<bool> stopping_{false};
   bool started_ = false;

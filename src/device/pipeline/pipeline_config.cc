@@ -1,8 +1,9 @@
 #include "device/pipeline/pipeline_config.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
-#include <unistd.h>
 
 #include "base/config.h"
 #include "base/file.h"
@@ -12,7 +13,9 @@ namespace {
 
 constexpr std::size_t kMaxFileBytes = 1 << 20;
 
-bool IsLocalPath(const std::string& uri) { return uri.find("://") == std::string::npos; }
+bool IsLocalPath(const std::string& uri) {
+  return uri.find("://") == std::string::npos;
+}
 
 void ReadSource(ConfigMap& root, const std::string& file, SourceOptions* source) {
   auto map = root.RequiredMap("source");
@@ -166,7 +169,8 @@ Result<PipelineConfig> PipelineConfig::Parse(std::string_view yaml, const std::s
     ReadTracker(root, &config.tracker);
     ReadEvents(root, file, &config.events);
     ReadHttp(root, &config.http);
-    // The card before the rules: they name its classes. What is wrong in this file so far comes first.
+    // The card before the rules: they name its classes. What is wrong in this file so far comes
+    // first.
     SELVEDGE_RETURN_ERR_IF_ERROR(document.status());
     SELVEDGE_ASSIGN_OR_RETURN(config.card, ModelCard::Load(config.model.card_path));
     config.rules = RuleSet::Parse(&root, config.card.labels);
@@ -174,8 +178,9 @@ Result<PipelineConfig> PipelineConfig::Parse(std::string_view yaml, const std::s
   }
   SELVEDGE_RETURN_ERR_IF_ERROR(document.status());
   const auto& variants = config.card.variants;
-  if (!config.model.variant.empty() &&
-      std::ranges::none_of(variants, [&](const auto& v) { return v.name == config.model.variant; })) {
+  if (!config.model.variant.empty() && std::ranges::none_of(variants, [&](const auto& v) {
+        return v.name == config.model.variant;
+      })) {
     std::vector<std::string> names;
     for (const ModelVariant& variant : variants) names.push_back(variant.name);
     std::string all;

@@ -17,11 +17,11 @@ namespace selvedge {
 
 // Which engine, variant and threads; empty or 0 is left to tune.
 struct ModelChoice {
-  std::string card_path;  // absolute, or relative to the working folder
-  std::string engine;     // "onnxruntime", …; empty: tuned
-  std::string variant;    // a variant's name; empty: tuned
-  int threads = 0;        // per inference; 0: tuned
-  int workers = 0;        // inferences at the same time; 0: tuned
+  std::string card_path;            // absolute, or relative to the working folder
+  std::string engine;               // "onnxruntime", …; empty: tuned
+  std::string variant;              // a variant's name; empty: tuned
+  int threads = 0;                  // per inference; 0: tuned
+  int workers = 0;                  // inferences at the same time; 0: tuned
   double max_accuracy_drop = 0.01;  // a variant may lose this much against the reference
   Nanos tune_time = 20 * kSecond;   // at most, at the first start on a machine
 };
@@ -34,10 +34,10 @@ struct EventLogConfig {
 };
 
 struct HttpConfig {
-  bool enabled = true;   // metrics, health and status
+  bool enabled = true;  // metrics, health and status
   bool live_view = false;
   std::string address = "127.0.0.1";
-  int port = 8090;       // the next free one of ten, where busy
+  int port = 8090;  // the next free one of ten, where busy
   double live_fps = 10;
   int live_width = 960;
 };
@@ -48,14 +48,15 @@ struct PipelineConfig {
   ModelChoice model;
   ModelCard card;
   double slo_p99_ms = 50;
-  double slo_fps = 0;    // frames a second to keep up with; 0: the source's own
+  double slo_fps = 0;  // frames a second to keep up with; 0: the source's own
   TrackerOptions tracker;
   RuleSet rules;
   EventLogConfig events;
   HttpConfig http;
-  std::string device;    // name in events; default: host name
+  std::string device;  // name in events; default: host name
 
-  // Reads the file and the model card that it names. Relative paths are relative to the file that names them.
+  // Reads the file and the model card that it names. Relative paths are relative to the file that
+  // names them.
   static Result<PipelineConfig> Load(const std::string& path);
   static Result<PipelineConfig> Parse(std::string_view yaml, const std::string& file);
 };

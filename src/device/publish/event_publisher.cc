@@ -16,7 +16,9 @@ std::uint32_t Micros(Nanos t) {
   return static_cast<std::uint32_t>(std::clamp<Nanos>(t / kMicrosecond, 0, UINT32_MAX));
 }
 
-void Assign(std::string* field, std::string_view text) { field->assign(text); }
+void Assign(std::string* field, std::string_view text) {
+  field->assign(text);
+}
 
 }  // namespace
 
@@ -131,6 +133,8 @@ void EventPublisher::Publish(const DecidedFrame& decided) {
   }
 }
 
-std::uint64_t EventPublisher::events() const { return state_->written.value(); }
+std::uint64_t EventPublisher::events() const {
+  return state_->written.value();
+}
 
 }  // namespace selvedge

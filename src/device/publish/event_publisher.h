@@ -2,9 +2,10 @@
 
 // EventPublisher: decided frames become events, events become JSON lines.
 //
-// One Event per rule that fired; with `every_frame`, one frame record (no rule) per decided frame as well, with all
-// its detections. Called by the pipeline, one thread at a time; allocates nothing once its buffers have grown.
-// Lines go to a file (EventLog, which never waits) and to the live view's list, each only where given.
+// One Event per rule that fired; with `every_frame`, one frame record (no rule) per decided frame
+// as well, with all its detections. Called by the pipeline, one thread at a time; allocates nothing
+// once its buffers have grown. Lines go to a file (EventLog, which never waits) and to the live
+// view's list, each only where given.
 
 #include <cstdint>
 #include <memory>
@@ -25,7 +26,7 @@ struct EventPublisherOptions {
   std::string source;  // secrets are masked before they go into an event
   std::string model_name;
   std::string model_version;
-  std::string model_digest;   // "sha256:…"
+  std::string model_digest;  // "sha256:…"
   std::string model_variant;
   std::string engine;
   std::vector<std::string> labels;
