@@ -6,7 +6,7 @@
 // centre x and y, width, height, and the velocity of each. Every matrix of that model (transition,
 // process and measurement noise, first covariance) ties a coordinate to its own velocity only, so
 // the 8-dimensional filter is exactly four independent 2-dimensional ones, which is what AxisFilter
-// is: a fiftieth of the arithmetic, same numbers (kalman_test.cc compares with the 8x8 form).
+// is: far less arithmetic, the same numbers (kalman_test.cc compares with the 8x8 form).
 //
 // Motion is white-noise acceleration in continuous time (Bar-Shalom, Li, Kirubarajan, "Estimation
 // with Applications to Tracking and Navigation", 2001, eq. 6.2.2-4), so two short predictions equal
@@ -54,7 +54,7 @@ class AxisFilter {
 struct MotionNoise {
   double measured = 0.05;            // std of a detected coordinate
   double first_velocity = 2.0;       // std of the unknown velocity of a new box, per second
-  double acceleration = 1.0;         // of the centre, per s^1.5
+  double acceleration = 0.5;         // of the centre, per s^1.5
   double first_size_velocity = 0.3;  // the same two for width and height
   double size_acceleration = 0.2;
 };
@@ -74,7 +74,7 @@ class BoxFilter {
     height_.Stop();
   }
 
-  // Never empty and always finite: sides are at least one pixel.
+  // Finite; its sides are at least one pixel, before rounding to float.
   Box box() const;
   double velocity_x() const { return x_.velocity(); }  // of the centre, pixels per second
   double velocity_y() const { return y_.velocity(); }

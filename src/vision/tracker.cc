@@ -1,7 +1,6 @@
 #include "vision/tracker.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -17,6 +16,7 @@ namespace {
 
 constexpr int kMaxTracksLimit = 4096;
 constexpr int kMaxHits = 1000;
+constexpr float kMostBuffer = 2;
 constexpr Nanos kLongestLost = 3600 * kSecond;
 
 bool IsTrackable(const Detection& detection) {
@@ -25,6 +25,12 @@ bool IsTrackable(const Detection& detection) {
     if (!(std::abs(v) <= Tracker::kMaxCoordinate)) return false;  // also NaN
   }
   return box.width() > 0 && box.height() > 0;
+}
+
+Box Grow(const Box& box, float by) {
+  const float x = box.width() * by;
+  const float y = box.height() * by;
+  return {box.x1 - x, box.y1 - y, box.x2 + x, box.y2 + y};
 }
 
 // A total order that does not depend on where in the frame's list a detection stands.
@@ -46,6 +52,9 @@ Status TrackerOptions::Validate() const {
     if (!share(value)) {
       return InvalidArgumentError(std::string("tracker: ") + name + " must be 0 to 1");
     }
+  }
+  if (!(match_buffer >= 0 && match_buffer <= kMostBuffer)) {
+    return InvalidArgumentError("tracker: match_buffer must be 0 to 2");
   }
   if (low_score > high_score) {
     return InvalidArgumentError("tracker: low_score must not exceed high_score");
@@ -85,10 +94,10 @@ class Tracker::Impl {
 
   void AdvanceTo(Nanos captured);
   void Collect(std::span<Detection> detections);
+  enum class Stage { kHigh, kLow };  // whose overlap is asked for
   // Pairs the tracks candidates_ of `live` with the detections in `pool`; what is paired leaves the
   // pool.
-  void Match(std::vector<Live>* live, std::vector<Detection*>* pool, bool weigh_by_score,
-             float least_overlap);
+  void Match(std::vector<Live>* live, std::vector<Detection*>* pool, Stage stage);
   void Take(Live* live, Detection* detection);
   void MatchConfirmed();
   void MatchTentative();
@@ -116,8 +125,8 @@ class Tracker::Impl {
 
 Tracker::Impl::Impl(const TrackerOptions& options) : options_(options) {
   const TrackerOptions defaults;
-  const auto share = [](float v, float otherwise) {
-    return std::isnan(v) ? otherwise : std::clamp(v, 0.0F, 1.0F);
+  const auto share = [](float v, float otherwise, float most = 1) {
+    return std::isnan(v) ? otherwise : std::clamp(v, 0.0F, most);
   };
   options_.high_score = share(options.high_score, defaults.high_score);
   options_.low_score = std::min(share(options.low_score, defaults.low_score), options_.high_score);
@@ -125,6 +134,7 @@ Tracker::Impl::Impl(const TrackerOptions& options) : options_(options) {
       std::max(share(options.new_track_score, defaults.new_track_score), options_.high_score);
   options_.match_iou = share(options.match_iou, defaults.match_iou);
   options_.low_match_iou = share(options.low_match_iou, defaults.low_match_iou);
+  options_.match_buffer = share(options.match_buffer, defaults.match_buffer, kMostBuffer);
   options_.max_lost = std::clamp(options.max_lost, kMillisecond, kLongestLost);
   options_.min_hits = std::clamp(options.min_hits, 1, kMaxHits);
   options_.max_tracks = std::clamp(options.max_tracks, 1, kMaxTracksLimit);
@@ -200,22 +210,28 @@ void Tracker::Impl::Take(Live* live, Detection* detection) {
   track.matched = true;
 }
 
-void Tracker::Impl::Match(std::vector<Live>* live, std::vector<Detection*>* pool,
-                          bool weigh_by_score, float least_overlap) {
+void Tracker::Impl::Match(std::vector<Live>* live, std::vector<Detection*>* pool, Stage stage) {
   const int rows = static_cast<int>(candidates_.size());
   const int cols = static_cast<int>(pool->size());
   if (rows == 0 || cols == 0) return;
+  const bool high = stage == Stage::kHigh;
+  const float buffer = high ? options_.match_buffer : 0;
   cost_.clear();
   for (const int index : candidates_) {
     const Track& track = (*live)[static_cast<std::size_t>(index)].track;
+    const Box predicted = Grow(track.box, buffer);
     for (const Detection* detection : *pool) {
-      float overlap = track.class_id == detection->class_id ? Iou(track.box, detection->box) : 0;
-      if (weigh_by_score) overlap *= std::min(detection->score, 1.0F);
+      float overlap = 0;
+      if (track.class_id == detection->class_id) {
+        overlap = Iou(predicted, Grow(detection->box, buffer));
+        if (high) overlap *= std::min(detection->score, 1.0F);
+      }
       // Boxes that do not touch never pair, whatever the options say.
       cost_.push_back(overlap > 0 ? 1 - overlap : std::numeric_limits<float>::infinity());
     }
   }
-  const float gate = std::nextafter(1 - least_overlap, 2.0F);  // "at least" is inclusive
+  const float least = high ? options_.match_iou : options_.low_match_iou;
+  const float gate = std::nextafter(1 - least, 2.0F);  // "at least" is inclusive
   const std::span<const int> pairs = assignment_.Solve(cost_, rows, cols, gate);
   for (int row = 0; row < rows; ++row) {
     if (pairs[row] < 0) continue;
@@ -229,7 +245,7 @@ void Tracker::Impl::Match(std::vector<Live>* live, std::vector<Detection*>* pool
 void Tracker::Impl::MatchConfirmed() {
   candidates_.clear();
   for (std::size_t i = 0; i < confirmed_.size(); ++i) candidates_.push_back(static_cast<int>(i));
-  Match(&confirmed_, &high_, true, options_.match_iou);
+  Match(&confirmed_, &high_, Stage::kHigh);
   // A lost track is not found again by an unsure detection: it would drift off with the first
   // clutter.
   candidates_.clear();
@@ -237,13 +253,13 @@ void Tracker::Impl::MatchConfirmed() {
     const Live& live = confirmed_[i];
     if (!live.track.matched && live.was_matched) candidates_.push_back(static_cast<int>(i));
   }
-  Match(&confirmed_, &low_, false, options_.low_match_iou);
+  Match(&confirmed_, &low_, Stage::kLow);
 }
 
 void Tracker::Impl::MatchTentative() {
   candidates_.clear();
   for (std::size_t i = 0; i < tentative_.size(); ++i) candidates_.push_back(static_cast<int>(i));
-  Match(&tentative_, &high_, true, options_.match_iou);
+  Match(&tentative_, &high_, Stage::kHigh);
   std::erase_if(tentative_, [](const Live& live) { return !live.track.matched; });
 }
 

@@ -4,10 +4,12 @@
 //
 // ByteTrack (Zhang et al., "ByteTrack: Multi-Object Tracking by Associating Every Detection Box",
 // ECCV 2022, algorithm 1): confident detections are matched to the predicted tracks first, then the
-// unsure ones to confirmed tracks that found none. Matching maximises overlap exactly
-// (vision/hungarian.h) and never across classes; motion is a constant-velocity Kalman filter in
-// real time (vision/kalman.h), so dropped frames and uneven rates only widen the prediction. Why
-// so: docs/decisions/tracking.md.
+// unsure ones to confirmed tracks that found none. Overlap is that of boxes grown by a buffer (Yang
+// et al., "Hard to Track Objects with Irregular Motions and Similar Appearances? Make It Easier by
+// Buffering the Matching Space", WACV 2023), matching maximises it exactly (vision/hungarian.h) and
+// never across classes; motion is a constant-velocity Kalman filter in real time (vision/kalman.h),
+// so dropped frames and uneven rates only widen the prediction. Why so, and what it measures:
+// docs/decisions/tracking.md.
 //
 // Owned by one pipeline, one per source. Not thread-safe: one thread calls Update, and tracks() and
 // ended() are valid until the next Update. The same input gives the same output, whatever the order
@@ -31,16 +33,18 @@ struct TrackerOptions {
   // Those from here to `high_score` only keep confirmed tracks alive ("D_low"); lower ones are
   // ignored.
   float low_score = 0.1F;
-  // What a detection needs to start a track.
-  float new_track_score = 0.6F;
-  // Least overlap of prediction and detection. In the first stage overlap is IoU x score, as in
-  // ByteTrack.
-  float match_iou = 0.2F;
+  // What a detection needs to start a track; at least `high_score`.
+  float new_track_score = 0.5F;
+  // Least overlap of prediction and detection in the first stage: IoU x score, as in ByteTrack,
+  // where both boxes have first been grown by `match_buffer` of their width and height on each
+  // side.
+  float match_iou = 0.1F;
+  float match_buffer = 0.3F;
   float low_match_iou = 0.5F;  // plain IoU, second stage
   // A confirmed track that finds no detection lives on for this long after its last one. Must
   // exceed the time between frames, or no track outlives a frame.
   Nanos max_lost = kSecond;
-  // Detections in consecutive frames before a track is confirmed and gets its id.
+  // Detections in consecutive frames until a track is confirmed and gets its id.
   int min_hits = 2;
   // Confirmed and unconfirmed together. When full, no new track starts. Also the most detections of
   // one frame that are looked at (the best-scored ones). Time and memory grow with its square at
