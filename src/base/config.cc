@@ -55,8 +55,10 @@ std::string Expected(std::string_view wanted, const ConfigNode& node) {
 
 template <typename T>
 std::optional<T> ParseNumber(std::string_view text) {
-  if (text.starts_with('+')) text.remove_prefix(1);
-  if (text.starts_with('+') || text.empty()) return std::nullopt;
+  if (text.starts_with('+')) {  // which from_chars does not take
+    text.remove_prefix(1);
+    if (text.starts_with('-')) return std::nullopt;
+  }
   T value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
@@ -91,7 +93,7 @@ std::optional<std::int64_t> ParseDuration(std::string_view text) {
   const std::string_view unit = text.substr(unit_at);
   const double nanos = unit == "ms" ? 1e6 : unit == "s" ? 1e9 : unit == "m" ? 60e9 : 3600e9;
   if (!number || (unit != "ms" && unit != "s" && unit != "m" && unit != "h")) return std::nullopt;
-  if (*number * nanos >= 9.2e18) return std::nullopt;  // above what std::int64_t holds, 292 years
+  if (*number * nanos >= 0x1p63) return std::nullopt;  // more than std::int64_t holds, 292 years
   return static_cast<std::int64_t>(std::llround(*number * nanos));
 }
 

@@ -123,6 +123,10 @@ class TreeBuilder final : public YAML::EventHandler {
     }
     RefuseAsKey(mark);
     ConfigNode* node = NewNode(mark, kind);
+    // The parser notices a missing value only where the next key stands.
+    if (kind == ConfigNode::Kind::kNull && !open_.empty() && open_.back().have_key) {
+      node->line = open_.back().key_line;
+    }
     node->scalar = value;
     node->quoted = quoted;
     Attach(node, anchor);
