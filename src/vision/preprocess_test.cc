@@ -141,6 +141,13 @@ double HalfToDouble(std::uint16_t h) {
   return (h & 0x8000) != 0 ? -value : value;
 }
 
+double BfloatToDouble(std::uint16_t half) {
+  const std::uint32_t bits = static_cast<std::uint32_t>(half) << 16;
+  float value;
+  std::memcpy(&value, &bits, sizeof(value));
+  return value;
+}
+
 double ElementAt(const std::vector<std::byte>& data, DataType type, std::size_t i) {
   const auto load = [&]<typename T>(T value) {
     std::memcpy(&value, data.data() + i * sizeof(T), sizeof(T));
@@ -148,12 +155,7 @@ double ElementAt(const std::vector<std::byte>& data, DataType type, std::size_t 
   };
   switch (type) {
     case DataType::kFloat16: return HalfToDouble(load(std::uint16_t{}));
-    case DataType::kBfloat16: {
-      const std::uint32_t bits = static_cast<std::uint32_t>(load(std::uint16_t{})) << 16;
-      float value;
-      std::memcpy(&value, &bits, 4);
-      return value;
-    }
+    case DataType::kBfloat16: return BfloatToDouble(load(std::uint16_t{}));
     case DataType::kUint8: return load(std::uint8_t{});
     case DataType::kInt8: return load(std::int8_t{});
     case DataType::kInt32: return load(std::int32_t{});
@@ -363,6 +365,36 @@ TEST_P(PreprocessTest, ReadsRowsUpwards) {
   picture.view.planes[0] += picture.view.strides[0] * 16;
   picture.view.strides[0] = -picture.view.strides[0];
   Check(preprocessor, c, picture.view);
+}
+
+// No other 16-bit value is nearer, and of two equally near ones the even one is taken.
+void CheckNearest(std::uint16_t got, double value, double (*decode)(std::uint16_t)) {
+  const double error = std::abs(decode(got) - value);
+  for (const int step : {-1, 1}) {
+    const auto next = static_cast<std::uint16_t>(got + step);
+    if (((next ^ got) & 0x8000) != 0) continue;  // past zero
+    const double other = std::abs(decode(next) - value);
+    ASSERT_TRUE(error < other || (error == other && (got & 1) == 0))
+        << value << " became " << decode(got) << " and not " << decode(next);
+  }
+}
+
+TEST_P(PreprocessTest, HalvesAreTheNearest) {
+  Random random(6);
+  std::vector<float> values = {0.0F,           -0.0F,          1.0F,     65504.0F,
+                               65519.9F,       6e-8F,          2.9e-8F,  6.1e-5F,
+                               1.00048828125F, 1.00146484375F, -2049.0F, -2051.0F};
+  while (values.size() < 4000) {
+    const float magnitude =
+        std::ldexp(1.0F + static_cast<float>(random() % 65536) / 65536.0F, Pick(random, -26, 14));
+    values.push_back(Pick(random, 0, 1) == 0 ? magnitude : -magnitude);
+  }
+  std::vector<std::uint16_t> halves(values.size());
+  const int n = static_cast<int>(values.size());
+  GetParam()->to_float16(values.data(), n, halves.data());
+  for (int i = 0; i < n; ++i) CheckNearest(halves[i], values[i], HalfToDouble);
+  GetParam()->to_bfloat16(values.data(), n, halves.data());
+  for (int i = 0; i < n; ++i) CheckNearest(halves[i], values[i], BfloatToDouble);
 }
 
 TEST(ImageTransformTest, CarriesBoxesBackThroughTheLetterbox) {
