@@ -170,7 +170,8 @@ Result<PipelineConfig> PipelineConfig::Parse(std::string_view yaml, const std::s
     ReadEvents(root, file, &config.events);
     ReadHttp(root, &config.http);
     // The card before the rules: they name its classes. What is wrong in this file so far comes
-    // first.
+    // first, without calling the keys unknown that are read afterwards.
+    for (const char* later : {"zones", "lines", "rules"}) (void)root.Has(later);
     SELVEDGE_RETURN_ERR_IF_ERROR(document.status());
     SELVEDGE_ASSIGN_OR_RETURN(config.card, ModelCard::Load(config.model.card_path));
     config.rules = RuleSet::Parse(&root, config.card.labels);
