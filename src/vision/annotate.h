@@ -58,6 +58,8 @@ struct Overlay {
   std::string name;
   std::vector<PointF> points;
   bool closed = true;
+  // Points are fractions 0..1 of the picture rather than source pixels: rules may not know its size.
+  bool fraction = false;
   bool active = false;  // a rule on it holds right now: drawn in the alarm colour
 };
 

@@ -65,21 +65,25 @@ class Session {
   PipelineStatus status_;
 };
 
-std::vector<LiveViewZone> OverlaysOf(const RuleSet& rules) {
-  std::vector<LiveViewZone> overlays;
+Overlay OverlayOf(const std::string& name, CoordinateUnit unit, bool closed,
+                  std::span<const Point> points) {
+  Overlay overlay;
+  overlay.name = name;
+  overlay.closed = closed;
+  overlay.fraction = unit == CoordinateUnit::kFraction;
+  for (const Point& point : points) {
+    overlay.points.push_back({static_cast<float>(point.x), static_cast<float>(point.y)});
+  }
+  return overlay;
+}
+
+std::vector<Overlay> OverlaysOf(const RuleSet& rules) {
+  std::vector<Overlay> overlays;
   for (const Zone& zone : rules.zones()) {
-    LiveViewZone overlay{.name = zone.name, .fraction = zone.unit == CoordinateUnit::kFraction};
-    for (const Point& p : zone.points) {
-      overlay.points.push_back({static_cast<float>(p.x), static_cast<float>(p.y)});
-    }
-    overlays.push_back(std::move(overlay));
+    overlays.push_back(OverlayOf(zone.name, zone.unit, true, zone.points));
   }
   for (const Line& line : rules.lines()) {
-    LiveViewZone overlay{.name = line.name, .fraction = line.unit == CoordinateUnit::kFraction};
-    for (const Point& p : {line.from, line.to}) {
-      overlay.points.push_back({static_cast<float>(p.x), static_cast<float>(p.y)});
-    }
-    overlays.push_back(std::move(overlay));
+    overlays.push_back(OverlayOf(line.name, line.unit, false, std::array{line.from, line.to}));
   }
   return overlays;
 }
@@ -96,7 +100,7 @@ Status Session::OpenPublishers() {
   view.fps = config_.http.live_fps;
   view.max_width = config_.http.live_width;
   view.labels = config_.card.labels;
-  view.zones = OverlaysOf(config_.rules);
+  view.overlays = OverlaysOf(config_.rules);
   SELVEDGE_ASSIGN_OR_RETURN_STATUS(live_view_, LiveView::Create(std::move(view), clock_));
 
   EventPublisherOptions events;
