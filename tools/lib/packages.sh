@@ -76,19 +76,22 @@ as_root() {
   fi
 }
 
-# install_packages PACKAGE...: with fresh package lists; one clear sentence where it fails.
-install_packages() {
-  local -a apt=(env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=600
-    -o Acquire::Retries=3)
+APT=(env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3)
+
+# update_lists: a single broken third-party source must not stop us: what counts is whether packages are found.
+update_lists() {
   if ((EUID != 0)) && ! command -v sudo >/dev/null; then
     die "sudo is not installed and this is not root. Ask an administrator to run
-  apt-get install --no-install-recommends $*
+  apt-get install --no-install-recommends ${MISSING_PACKAGES[*]}
 and then start this again."
   fi
-  # A single broken third-party source must not stop us: what counts is whether the packages are found.
-  as_root "${apt[@]}" update ||
+  as_root "${APT[@]}" update ||
     note "Some package lists could not be renewed; going on with those that are here."
-  as_root "${apt[@]}" install --yes --no-install-recommends "$@" ||
+}
+
+# install_packages PACKAGE...: one clear sentence where it fails.
+install_packages() {
+  as_root "${APT[@]}" install --yes --no-install-recommends "$@" ||
     die "apt-get could not install the packages above. If the network or a proxy is at fault, set it in
 /etc/apt/apt.conf.d; if a package was not found, check that this is Debian 12 or 13. Then start this again."
 }
