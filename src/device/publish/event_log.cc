@@ -210,6 +210,7 @@ bool EventLog::State::Drain() {
         wake.WaitUntil(Now() + 10 * kMillisecond);
         continue;
       }
+      if (error == ETIMEDOUT && GiveUp()) return false;  // Close says what was lost
       Trouble(error);
       if (!dead.load()) return false;
       continue;
@@ -302,7 +303,7 @@ void EventLog::State::Trouble(int error) {
 void EventLog::State::ReportLosses() {
   const std::uint64_t total = lost.load(std::memory_order_relaxed);
   if (total == lost_reported || dead.load() || !loss_log.Allow(Now())) return;
-  log::Warning("events", "events were lost: they came faster than they could be written",
+  log::Warning("events", "events were lost: there was no room for them in the time they came",
                {{"to", name}, {"lost", total - lost_reported}, {"lost_in_all", total}});
   lost_reported = total;
 }
@@ -440,9 +441,8 @@ Result<std::unique_ptr<EventLog>> EventLog::Open(const std::string& path,
 }
 
 EventLog::~EventLog() {
-  if (const Status status = Close(); !status.ok()) {
-    log::Warning("events", status.message());
-  }
+  if (state_->closed) return;  // its owner knows how that went
+  if (const Status status = Close(); !status.ok()) log::Warning("events", status.message());
 }
 
 bool EventLog::Offer(std::string_view line) {

@@ -100,13 +100,14 @@ struct LiveView::State {
   const std::shared_ptr<HttpStream> stream;
   RecentLines recent;
 
-  // One picture between Show and the thread: Show fills it while `busy` is false, the thread owns it while true.
+  // One picture between Show and the thread: Show fills it while `busy` is false, the thread owns
+  // it while true.
   std::atomic<bool> busy{false};
   I420Image picture;
   Tracks tracks;
   Nanos captured = 0;
   std::counting_semaphore<4> full{0};  // one picture and one Stop at most
-  Nanos next_due = 0;  // decision thread
+  Nanos next_due = 0;                  // decision thread
 
   // Requests for one picture.
   std::atomic<int> waiting{0};
@@ -215,7 +216,9 @@ Result<std::unique_ptr<LiveView>> LiveView::Create(LiveViewOptions options, cons
   return std::unique_ptr<LiveView>(new LiveView(std::move(state)));
 }
 
-LiveView::~LiveView() { Stop(); }
+LiveView::~LiveView() {
+  Stop();
+}
 
 void LiveView::AddRoutes(HttpServer* server) {
   if (!state_->options.enabled) return;
