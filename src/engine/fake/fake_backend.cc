@@ -12,7 +12,7 @@
 
 #include "base/cpu.h"
 #include "engine/fake/fake_model.h"
-#include "engine/load_checks.h"
+#include "engine/loading.h"
 #include "engine/tensor_storage.h"
 
 namespace selvedge {

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/load_checks.h"
+#include "engine/loading.h"
 #include "engine/onnxruntime/onnx_runtime.h"
 #include "engine/onnxruntime/onnx_session.h"
 

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/load_checks.h"
+#include "engine/loading.h"
 #include "engine/onnxruntime/onnx_session.h"
 
 namespace selvedge {
@@ -171,6 +171,7 @@ Result<std::unique_ptr<Engine>> LoadOnnxSession(const OnnxRuntime& runtime,
     loaded = InvalidArgumentError(loaded.message());
   }
   SELVEDGE_RETURN_ERR_IF_ERROR(std::move(loaded));
+  ReturnFreedMemory();
   SELVEDGE_RETURN_ERR_IF_ERROR(Describe(options, session.get()));
   return MakeOnnxEngine(std::move(session));
 }

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/load_checks.h"
+#include "engine/loading.h"
 #include "engine/openvino/openvino_model.h"
 #include "engine/openvino/openvino_runtime.h"
 

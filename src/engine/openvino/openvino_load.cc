@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/load_checks.h"
+#include "engine/loading.h"
 #include "engine/openvino/memory_file.h"
 #include "engine/openvino/openvino_model.h"
 
@@ -217,6 +217,7 @@ Result<std::unique_ptr<Engine>> LoadOpenVinoModel(const OpenVinoRuntime& runtime
     SELVEDGE_RETURN_ERR_IF_ERROR(FixShapes(runtime.api, options, read.get()));
     SELVEDGE_RETURN_ERR_IF_ERROR(Compile(options, read.get(), loaded.get()));
   }
+  ReturnFreedMemory();
   SELVEDGE_RETURN_ERR_IF_ERROR(Describe(options, loaded.get()));
   return MakeOpenVinoEngine(std::move(loaded));
 }

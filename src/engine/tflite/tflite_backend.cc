@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "engine/library.h"
-#include "engine/load_checks.h"
+#include "engine/loading.h"
 #include "engine/tflite/tflite_model.h"
 #include "engine/tflite/tflite_runtime.h"
 

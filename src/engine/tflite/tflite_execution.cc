@@ -4,7 +4,7 @@
 #include <string>
 #include <utility>
 
-#include "engine/load_checks.h"
+#include "engine/loading.h"
 #include "engine/tensor_storage.h"
 
 namespace selvedge {

@@ -6,7 +6,7 @@
 #include <mutex>
 #include <utility>
 
-#include "engine/load_checks.h"
+#include "engine/loading.h"
 #include "engine/tflite/tflite_execution.h"
 
 namespace selvedge {

@@ -1,4 +1,8 @@
-#include "engine/load_checks.h"
+#include "engine/loading.h"
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include <algorithm>
 #include <cstdint>
@@ -48,6 +52,12 @@ Status FixInputShapes(const EngineOptions& options, std::vector<TensorSpec>* inp
     }
   }
   return OkStatus();
+}
+
+void ReturnFreedMemory() {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
 }
 
 bool HasExtension(std::string_view path, std::string_view ending) {
