@@ -109,18 +109,14 @@ bool Wanted(LineDirection wanted, bool a_to_b) {
   return wanted == LineDirection::kBoth || (wanted == LineDirection::kAToB) == a_to_b;
 }
 
-// Counts the step from the last sighting to `p` if it led through the segment. Only called when `p`
-// is strictly on the side opposite to memory.sign.
+// Whether the step from one sighting to the next led through the segment, its ends included, when
+// it is known to lead to the other side of the line (or from the line to one side): then the ends
+// of the segment must not both lie on the same side of the path. Signs only: no rounding of a point
+// of intersection.
 bool StepMeetsSegment(const ScaledPlace& line, Point from, Point to) {
-  const Point a = line.points[0];
-  const Point b = line.points[1];
-  const double before = Cross(a, b, from);
-  const double after = Cross(a, b, to);
-  const double t = before / (before - after);  // signs differ, or `from` is on the line: t is 0
-  const Point meet{from.x + t * (to.x - from.x), from.y + t * (to.y - from.y)};
-  const double along = (meet.x - a.x) * (b.x - a.x) + (meet.y - a.y) * (b.y - a.y);
-  const double length2 = (b.x - a.x) * (b.x - a.x) + (b.y - a.y) * (b.y - a.y);
-  return along >= 0 && along <= length2;
+  const double a = Cross(from, to, line.points[0]);
+  const double b = Cross(from, to, line.points[1]);
+  return (a <= 0 && b >= 0) || (a >= 0 && b <= 0);
 }
 
 void SeeAtLine(const RuleTurn& turn, Point p, std::int64_t id, TrackMemory* memory) {

@@ -221,6 +221,24 @@ TEST(RuleSet, MemoryIsBoundedHoweverManyTracksCome) {
   EXPECT_GE(entered - left, 1000) << "but nobody leaves before room is needed";
 }
 
+TEST(RuleSet, WhoIsInTheFrameKeepsItsRoom) {
+  RuleSet rules = Parse(R"(
+zones: {right: {points: [[0.5, 0], [1, 0], [1, 1], [0.5, 1]]}}
+rules: [{name: in, kind: zone, zone: right, settle_frames: 1}])");
+  std::vector<RuleFiring> out;
+  Tracks tracks(2);
+  int of_the_first = 0;
+  for (std::int64_t id = 2; id <= 5000; ++id) {
+    tracks[0] = At(1, 60, 80);
+    tracks[0].matched = id % 10 == 0 || id == 2;  // predicted most of the time
+    tracks[1] = At(id, 60, 80);
+    out.clear();
+    rules.Evaluate({.captured = id, .width = 100, .height = 100, .tracks = tracks}, &out);
+    for (const RuleFiring& firing : out) of_the_first += static_cast<int>(firing.track == 1);
+  }
+  EXPECT_EQ(of_the_first, 1) << "it entered, and never left to make room";
+}
+
 TEST(RuleSet, MoreTracksInAFrameThanThereIsRoomFor) {
   RuleSet rules = Parse(R"(rules: [{name: crowd, kind: count, compare: ">=", value: 1000}])");
   std::vector<RuleFiring> out;
