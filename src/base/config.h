@@ -111,6 +111,8 @@ class ConfigMap {
   std::vector<ConfigValue> RequiredSequence(std::string_view key);
   // The value of a key whatever its kind, nullopt where missing (not an error).
   std::optional<ConfigValue> Value(std::string_view key);
+  // The same, where missing is an error.
+  std::optional<ConfigValue> RequiredValue(std::string_view key);
   // Every key, in file order, all marked known: for maps whose keys are the user's own names.
   std::vector<std::pair<std::string, ConfigValue>> Entries();
 
@@ -120,8 +122,6 @@ class ConfigMap {
   void Finish();
 
  private:
-  std::optional<ConfigValue> RequiredValue(std::string_view key);
-
   std::shared_ptr<ConfigValue::Node> node_;
   mutable std::vector<std::string> known_;
   bool finished_ = false;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <optional>
 #include <set>
 #include <utility>
@@ -16,7 +15,6 @@ namespace {
 
 constexpr std::size_t kFileLimit = 1U << 20;
 constexpr std::int64_t kAnchorLimit = 1'000'000;
-constexpr double kMaxFloat = std::numeric_limits<float>::max();
 
 constexpr std::string_view kKindNames[] = {"ssd",    "centernet",      "yolov5",
                                            "yolov8", "classification", "raw"};
@@ -44,7 +42,8 @@ void RequiredName(ConfigMap* map, std::string_view key, std::string* out) {
 // A card comes from somebody else, so its files lie beside it or below, never elsewhere on the
 // disk.
 bool IsContainedPath(std::string_view path) {
-  if (path.empty() || path.front() == '/' || path.find('\0') != std::string_view::npos)
+  if (path.empty() || path.front() == '/' || path.back() == '/' ||
+      path.find('\0') != std::string_view::npos)
     return false;
   while (true) {
     const std::size_t slash = path.find('/');
@@ -104,7 +103,7 @@ void ReadChannels(ConfigMap* map, std::string_view key, std::array<float, 3>* ou
     return;
   }
   for (std::size_t i = 0; i < 3; ++i) {
-    if (std::fabs(numbers[i]) > 1e6) map->Error(key, "must be between -1e+06 and 1e+06");
+    if (std::fabs(numbers[i]) > 1e6) map->Error(key, "must be between -1000000 and 1000000");
     (*out)[i] = static_cast<float>(numbers[i]);
   }
 }
@@ -281,11 +280,8 @@ Result<std::vector<std::string>> ReadLabelFile(const std::string& path) {
 }
 
 void ReadLabels(ConfigMap* map, const std::string& file, ModelCard* card) {
-  const auto value = map->Value("labels");
-  if (!value) {
-    if (card->task != "raw") map->Error("labels", "a model of this task needs its class labels");
-    return;
-  }
+  const auto value = card->task == "raw" ? map->Value("labels") : map->RequiredValue("labels");
+  if (!value) return;
   if (value->IsScalar()) {
     const std::string path = value->String().value_or("");
     if (!IsContainedPath(path)) {
