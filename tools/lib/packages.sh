@@ -76,7 +76,8 @@ as_root() {
   fi
 }
 
-APT=(env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3)
+APT=(env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3
+  -o Dpkg::Progress-Fancy=1)
 
 # update_lists: a single broken third-party source must not stop us: what counts is whether packages are found.
 update_lists() {
