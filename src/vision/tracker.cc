@@ -33,6 +33,13 @@ Box Grow(const Box& box, float by) {
   return {box.x1 - x, box.y1 - y, box.x2 + x, box.y2 + y};
 }
 
+// b - a, or the nearest that Nanos can hold.
+Nanos Difference(Nanos a, Nanos b) {
+  Nanos out = 0;
+  if (!__builtin_sub_overflow(b, a, &out)) return out;
+  return b > a ? std::numeric_limits<Nanos>::max() : -std::numeric_limits<Nanos>::max();
+}
+
 // A total order that does not depend on where in the frame's list a detection stands.
 bool Before(const Detection& a, const Detection& b) {
   const auto key = [](const Detection& d) {
@@ -151,8 +158,8 @@ Tracker::Impl::Impl(const TrackerOptions& options) : options_(options) {
 }
 
 void Tracker::Impl::AdvanceTo(Nanos captured) {
-  const bool jumped_back = started_ && captured < now_ && now_ - captured > options_.max_lost;
   if (!started_) now_ = captured;
+  const bool jumped_back = Difference(captured, now_) > options_.max_lost;
   started_ = true;
   if (jumped_back) {
     for (const Live& live : confirmed_) ended_.push_back(live.track.id);
@@ -160,8 +167,8 @@ void Tracker::Impl::AdvanceTo(Nanos captured) {
     tentative_.clear();
     now_ = captured;
   }
-  const Nanos by = std::max<Nanos>(captured - now_, 0);
-  now_ += by;
+  const Nanos by = std::max<Nanos>(Difference(now_, captured), 0);
+  now_ = std::max(now_, captured);
   EndLost();
   for (auto* list : {&confirmed_, &tentative_}) {
     for (Live& live : *list) {
@@ -293,12 +300,12 @@ void Tracker::Impl::Confirm() {
 
 void Tracker::Impl::EndLost() {
   std::erase_if(confirmed_, [this](const Live& live) {
-    const bool over = now_ - live.track.last_seen > options_.max_lost;
+    const bool over = Difference(live.track.last_seen, now_) > options_.max_lost;
     if (over) ended_.push_back(live.track.id);
     return over;
   });
   std::erase_if(tentative_, [this](const Live& live) {
-    return now_ - live.track.last_seen > options_.max_lost;
+    return Difference(live.track.last_seen, now_) > options_.max_lost;
   });
 }
 
@@ -306,6 +313,8 @@ void Tracker::Impl::Publish() {
   tracks_.clear();
   for (Live& live : confirmed_) {
     if (live.detection != nullptr) live.detection->track_id = live.track.id;
+    live.track.velocity_x = static_cast<float>(live.filter.velocity_x());
+    live.track.velocity_y = static_cast<float>(live.filter.velocity_y());
     tracks_.push_back(live.track);
   }
   // The caller's detections are not ours once Update returns.
