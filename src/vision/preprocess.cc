@@ -38,19 +38,23 @@ struct Tap {
   double weight;
 };
 
-Tap TapAt(int index, double ratio, int limit) {
+// `shift` 1 samples a plane of half size (chroma) as if every sample stood for two pixels: what
+// converting the whole picture first would do. A second neighbour that is the first again has no
+// weight.
+Tap TapAt(int index, double ratio, int limit, int shift) {
   const double position = (index + 0.5) * ratio - 0.5;
   if (position <= 0) return {0, 0, 0};
-  if (position >= limit - 1) return {limit - 1, limit - 1, 0};
+  if (position >= limit - 1) return {(limit - 1) >> shift, (limit - 1) >> shift, 0};
   const int first = static_cast<int>(position);
-  return {first, first + 1, position - first};
+  const Tap tap = {first >> shift, (first + 1) >> shift, position - first};
+  return tap.first == tap.second ? Tap{tap.first, tap.first, 0} : tap;
 }
 
 // Taps of one axis across a row, as the kernels want them.
 class HorizontalTaps {
  public:
   // `count` outputs over `limit` source pixels, `ratio` source pixels apart.
-  void Build(int count, double ratio, int limit) {
+  void Build(int count, double ratio, int limit, int shift) {
     const int padded = RoundUp(count, kBlock);
     first_.resize(padded);
     weights_.resize(2 * padded);
@@ -59,7 +63,7 @@ class HorizontalTaps {
     narrow_ = true;
     count_ = count;
     for (int i = 0; i < padded; ++i) {
-      const Tap tap = TapAt(std::min(i, count - 1), ratio, limit);
+      const Tap tap = TapAt(std::min(i, count - 1), ratio, limit, shift);
       const int right = static_cast<int>(std::lround(tap.weight * (1 << kernels::kWeightBits)));
       first_[i] = tap.first;
       weights_[2 * i] = static_cast<std::int16_t>((1 << kernels::kWeightBits) - right);
@@ -94,10 +98,10 @@ struct RowTap {
   std::int16_t weight;  // of the second, in 2^-15
 };
 
-void BuildRows(int count, double ratio, int limit, std::vector<RowTap>* rows) {
+void BuildRows(int count, double ratio, int limit, int shift, std::vector<RowTap>* rows) {
   rows->resize(count);
   for (int i = 0; i < count; ++i) {
-    const Tap tap = TapAt(i, ratio, limit);
+    const Tap tap = TapAt(i, ratio, limit, shift);
     // 1 itself has no place in 16 bits; the error of 2^-15 is far below a level.
     const int weight = std::min(static_cast<int>(std::lround(tap.weight * 32768.0)), 32767);
     (*rows)[i] = {tap.first, tap.second, static_cast<std::int16_t>(weight)};
@@ -265,11 +269,11 @@ void Preprocessor::State::Prepare(const ImageView& image) {
   const double ratio_x = static_cast<double>(image.width) / placement.width;
   const double ratio_y = static_cast<double>(image.height) / placement.height;
   const bool subsampled = image.format == PixelFormat::kI420 || image.format == PixelFormat::kNv12;
-  taps[0].Build(placement.width, ratio_x, image.width);
-  BuildRows(placement.height, ratio_y, image.height, &row_taps[0]);
+  taps[0].Build(placement.width, ratio_x, image.width, 0);
+  BuildRows(placement.height, ratio_y, image.height, 0, &row_taps[0]);
   if (subsampled) {
-    taps[1].Build(placement.width, ratio_x / 2, HalfUp(image.width));
-    BuildRows(placement.height, ratio_y / 2, HalfUp(image.height), &row_taps[1]);
+    taps[1].Build(placement.width, ratio_x, image.width, 1);
+    BuildRows(placement.height, ratio_y, image.height, 1, &row_taps[1]);
   }
   // The padding is read by wide loads but never used, so its content is only kept defined.
   for (int i = 0; i < 3; ++i) blended[i].assign(image.width + kRowPadding, 0);

@@ -6,10 +6,11 @@
 // picture of the source's or the model's size is held in between. Sampling is bilinear with
 // half-pixel centres,
 //   source = (model + 0.5) * source_size / model_size - 0.5, clamped to the edge,
-// the positions that OpenCV's INTER_LINEAR and TensorFlow's half_pixel_centers use. Y'CbCr is
-// sampled first and converted to R'G'B' after (the two are both linear, so their order matters only
-// where R'G'B' clips), with chroma sited in the centre of its 2x2 luma block. Values are not
-// rounded to 8 bits in between.
+// the positions that OpenCV's INTER_LINEAR and TensorFlow's half_pixel_centers use. The result is
+// what converting the whole picture to R'G'B' (each chroma sample standing for its 2x2 pixels, as
+// OpenCV does) and then resizing it would give, without the rounding to 8 bits in between: Y'CbCr
+// is sampled first and converted after, and as both are linear their order matters only where
+// R'G'B' clips.
 //
 // One per worker; not thread-safe. Run allocates only when width, height or format of the source
 // differ from the last call's. Failure: Create refuses a card that contradicts the tensor; Run

@@ -88,16 +88,12 @@ std::array<double, 3> ReferencePixel(const ImageView& v, double x, double y) {
     return rgb;
   }
   const bool nv12 = v.format == PixelFormat::kNv12;
-  const int cw = (w + 1) / 2;
-  const int ch = (h + 1) / 2;
   const auto cb = [&](int c, int r) { return nv12 ? byte(1, 2 * c, r) : byte(1, c, r); };
   const auto cr = [&](int c, int r) { return nv12 ? byte(1, 2 * c + 1, r) : byte(2, c, r); };
   double luma = Bilinear([&](int c, int r) { return byte(0, c, r); }, x, y, w, h);
-  // A chroma sample covers two luma pixels and lies between them.
-  const double cx = (x - 0.5) / 2;
-  const double cy = (y - 0.5) / 2;
-  double u = Bilinear(cb, cx, cy, cw, ch) - 128;
-  double t = Bilinear(cr, cx, cy, cw, ch) - 128;
+  // A chroma sample stands for the 2x2 pixels that it covers.
+  double u = Bilinear([&](int c, int r) { return cb(c / 2, r / 2); }, x, y, w, h) - 128;
+  double t = Bilinear([&](int c, int r) { return cr(c / 2, r / 2); }, x, y, w, h) - 128;
   if (!v.full_range) {
     luma = (luma - 16) * 255 / 219;
     u *= 255.0 / 224;
