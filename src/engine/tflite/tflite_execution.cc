@@ -118,9 +118,16 @@ Status TfLiteExecution::ResizeInputs() {
   return OkStatus();
 }
 
+Status TfLiteExecution::PrepareForCheck() { return MakeInterpreter(); }
+
 Status TfLiteExecution::Prepare() {
-  const TfLiteApi& api = model_->runtime.api;
   SELVEDGE_RETURN_IF_ERROR(MakeDelegate());
+  SELVEDGE_RETURN_IF_ERROR(MakeInterpreter());
+  return ReadTensors();
+}
+
+Status TfLiteExecution::MakeInterpreter() {
+  const TfLiteApi& api = model_->runtime.api;
   TfLiteInterpreterOptions* options = api.TfLiteInterpreterOptionsCreate();
   api.TfLiteInterpreterOptionsSetNumThreads(options, model_->options.threads);
   api.TfLiteInterpreterOptionsSetErrorReporter(options, &TfLiteMessages::Report, &messages_);
@@ -132,7 +139,7 @@ Status TfLiteExecution::Prepare() {
   if (api.TfLiteInterpreterAllocateTensors(interpreter_) != kTfLiteOk) {
     return Failure("allocating the model's tensors");
   }
-  return ReadTensors();
+  return OkStatus();
 }
 
 Status TfLiteExecution::ReadTensors() {

@@ -20,6 +20,9 @@ class TfLiteExecution : public Execution {
 
   // Builds the interpreter; on success input_specs() and output_specs() describe its tensors.
   Status Prepare();
+  // Builds it with the library's own kernels only, which check every operator's shapes and types. XNNPACK
+  // trusts the model and ends the process where a corrupt one is inconsistent: check before Prepare.
+  Status PrepareForCheck();
   const std::vector<TensorSpec>& input_specs() const { return input_specs_; }
   const std::vector<TensorSpec>& output_specs() const { return output_specs_; }
 
@@ -29,6 +32,7 @@ class TfLiteExecution : public Execution {
 
  private:
   Status MakeDelegate();
+  Status MakeInterpreter();
   Status ResizeInputs();
   Status ReadTensors();
   // The library's own word for what went wrong, as a Status.

@@ -74,6 +74,10 @@ Result<std::unique_ptr<Engine>> LoadTfLiteModel(const TfLiteRuntime& runtime,
     return Err(InvalidArgumentError("reading the model: TensorFlow Lite says: " +
                                     (text.empty() ? "not a TensorFlow Lite model" : text)));
   }
+  // An external delegate's model has operators that only its device knows.
+  if (shared->delegate_library.empty()) {
+    SELVEDGE_RETURN_ERR_IF_ERROR(TfLiteExecution(shared).PrepareForCheck());
+  }
   const bool cached = runtime.HasXnnpack() && shared->delegate_library.empty() &&
                       api.xnnpack_cache_create != nullptr &&
                       api.xnnpack_cache_finalize_soft != nullptr &&
@@ -85,6 +89,7 @@ Result<std::unique_ptr<Engine>> LoadTfLiteModel(const TfLiteRuntime& runtime,
   if (cached && !api.xnnpack_cache_finalize_soft(shared->weights_cache)) {
     return Err(InternalError("XNNPACK could not share the model's packed weights"));
   }
+  ReturnFreedMemory();
   EngineInfo info = {.name = "tflite",
                      .version = runtime.version,
                      .device = options.device,
