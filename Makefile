@@ -1,7 +1,7 @@
 # The commands that people type; each is a script under tools/, so that none of it needs make.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo build test lint format format-check tidy bench clean
-export YES SOURCE
+export YES SOURCE PORT
 
 help:
 	@echo "make demo          install what is missing, build, run the safety monitor on a real video"

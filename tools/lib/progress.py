@@ -12,7 +12,7 @@ STEP = re.compile(r"^\[(\d+)/(\d+)\] (.*)")
 VERBS = (
     (re.compile(r"Building \w+ object (?:src/|test/)?(.*?)/CMakeFiles/"), "compiling"),
     (re.compile(r"Linking \w+ (?:static library|executable|shared library) (?:.*/)?(\S+)"), "linking"),
-    (re.compile(r"Generating (\S+)"), "generating"),
+    (re.compile(r"Generating (?:\S*/)?([^/\s,]+)"), "generating"),
 )
 
 
