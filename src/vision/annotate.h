@@ -19,15 +19,17 @@
 
 namespace selvedge {
 
-// An owned picture: planes Y, U, V one after the other, U and V at half size (rounded up). Both
-// sides are even.
+// An owned picture: planes Y, U, V one after the other, U and V at half size. Both sides are even,
+// the range is full (0..255, as JPEG has it); the colour matrix is the source's, BT.601 for RGB
+// sources.
 class I420Image {
  public:
-  // Copies `image` (any format), scaled down to `max_width` where it is wider; the matrix and range
-  // of the source are kept. InvalidArgument where it has no pixels. Allocates only when it has to
-  // grow.
+  static constexpr int kSmallestSide = 2;  // pixels
+
+  // Copies `image` (any format), scaled down to `max_width` where it is wider. InvalidArgument
+  // where the view cannot be a picture; *this is then as it was.
   Status CopyFrom(const ImageView& image, int max_width);
-  ImageView View() const;  // of this object's own pixels
+  ImageView View() const;  // of this object's own pixels; no planes before the first CopyFrom
   int width() const { return width_; }
   int height() const { return height_; }
   // Source pixels times this are pixels of this picture.
@@ -35,8 +37,6 @@ class I420Image {
   float scale_y() const { return scale_y_; }
   std::uint8_t* plane(int index);
   int stride(int index) const { return index == 0 ? width_ : width_ / 2; }
-  bool full_range() const { return full_range_; }
-  ColorMatrix matrix() const { return matrix_; }
 
  private:
   std::vector<std::uint8_t> pixels_;
@@ -45,7 +45,6 @@ class I420Image {
   float scale_x_ = 1;
   float scale_y_ = 1;
   ColorMatrix matrix_ = ColorMatrix::kBt601;
-  bool full_range_ = false;
 };
 
 struct PointF {
@@ -58,7 +57,8 @@ struct Overlay {
   std::string name;
   std::vector<PointF> points;
   bool closed = true;
-  // Points are fractions 0..1 of the picture rather than source pixels: rules may not know its size.
+  // Points are fractions 0..1 of the picture rather than source pixels: rules may not know its
+  // size.
   bool fraction = false;
   bool active = false;  // a rule on it holds right now: drawn in the alarm colour
 };
