@@ -146,6 +146,9 @@ class ConfigDocument {
   std::shared_ptr<State> state_;
 };
 
+// `text` as messages show it: in double quotes, control characters escaped, cut after 60 bytes.
+std::string QuoteForMessage(std::string_view text);
+
 // The candidate with the smallest edit distance to `word`, empty where none is near enough
 // (more than a third of the longer word's length).
 std::string_view NearestWord(std::string_view word, const std::vector<std::string>& candidates);

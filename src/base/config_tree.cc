@@ -15,6 +15,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "base/config.h"
 #include "base/utf8.h"
 
 namespace selvedge {

@@ -52,8 +52,6 @@ Result<ConfigTree> BuildConfigTree(std::string_view text, const std::string& nam
 // `name:line: path: message`, without the path where it is empty.
 Status ConfigErrorAt(std::string_view name, int line, std::string_view path,
                      std::string_view message);
-// `text` as messages show it: in double quotes, control characters escaped, cut after 60 bytes.
-std::string QuoteForMessage(std::string_view text);
 // The path of `key` within the map at `path`; odd keys are quoted.
 std::string ConfigPath(std::string_view path, std::string_view key);
 

@@ -78,6 +78,19 @@ bool TooMany(ConfigMap* pipeline, std::string_view key, const std::vector<T>& en
 
 }  // namespace
 
+std::string NameFault(std::string_view name) {
+  if (name.empty()) return "a name must not be empty";
+  if (name.size() > kMaxNameBytes) {
+    return "the name " + QuoteForMessage(name) + " is longer than " +
+           std::to_string(kMaxNameBytes) + " bytes";
+  }
+  const auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7F; };
+  if (std::ranges::any_of(name, is_control)) {
+    return "the name " + QuoteForMessage(name) + " has control characters";
+  }
+  return {};
+}
+
 std::string NumberText(double v) {
   std::array<char, 32> text;
   const auto end = std::to_chars(text.data(), text.data() + text.size(), v).ptr;
@@ -86,15 +99,15 @@ std::string NumberText(double v) {
 
 std::string UnknownWord(std::string_view word, std::string_view what,
                         const std::vector<std::string>& known) {
-  std::string message = '"' + std::string(word) + "\" is not a known " + std::string(what);
+  std::string message = QuoteForMessage(word) + " is not a known " + std::string(what);
   if (const std::string_view nearest = NearestWord(word, known); !nearest.empty()) {
-    return message + "; did you mean \"" + std::string(nearest) + "\"?";
+    return message + "; did you mean " + QuoteForMessage(nearest) + "?";
   }
   if (known.empty()) return message + ": there is none";
   constexpr std::size_t kShown = 10;
   message += "; there is ";
   for (std::size_t i = 0; i < std::min(known.size(), kShown); ++i) {
-    message += (i == 0 ? "" : ", ") + known[i];
+    message += (i == 0 ? "" : ", ") + QuoteForMessage(known[i]);
   }
   if (known.size() > kShown) message += ", …";
   return message;
@@ -120,6 +133,7 @@ std::vector<Zone> ParseZones(ConfigMap* pipeline) {
   for (const auto& [name, value] : entries) {
     std::optional<ConfigMap> body = value.Map();
     if (!body) continue;
+    if (const std::string fault = NameFault(name); !fault.empty()) value.Error(fault);
     Zone zone{.name = name, .unit = ParseUnit(&*body)};
     bool good = true;
     for (const ConfigValue& item : body->RequiredSequence("points")) {
@@ -143,6 +157,7 @@ std::vector<Line> ParseLines(ConfigMap* pipeline) {
   for (const auto& [name, value] : entries) {
     std::optional<ConfigMap> body = value.Map();
     if (!body) continue;
+    if (const std::string fault = NameFault(name); !fault.empty()) value.Error(fault);
     Line line{.name = name, .unit = ParseUnit(&*body)};
     bool good = true;
     const auto read = [&](std::string_view key, Point* out) {

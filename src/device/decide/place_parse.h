@@ -19,9 +19,14 @@ namespace selvedge {
 
 inline constexpr std::size_t kMaxPlaces = 64;  // zones, lines, and rules as well
 inline constexpr std::size_t kMaxPolygonPoints = 64;
+inline constexpr std::size_t kMaxNameBytes = 100;
 
 std::vector<Zone> ParseZones(ConfigMap* pipeline);
 std::vector<Line> ParseLines(ConfigMap* pipeline);
+
+// What is wrong with the name of a zone, line or rule, which events, logs and pictures will show;
+// empty where nothing is.
+std::string NameFault(std::string_view name);
 
 // `"word" is not a known WHAT; did you mean "…"?`, or the list of what there is.
 std::string UnknownWord(std::string_view word, std::string_view what,

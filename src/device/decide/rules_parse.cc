@@ -45,7 +45,7 @@ class RuleReader {
 
 Rule RuleReader::Read() {
   map_.Required("name", &rule_.name);
-  if (rule_.name.empty()) map_.Error("name", "a rule needs a name that is not empty");
+  if (const std::string fault = NameFault(rule_.name); !fault.empty()) map_.Error("name", fault);
   int kind = 0;
   map_.RequiredChoice("kind", {"presence", "zone", "line", "dwell", "count"}, &kind);
   rule_.kind = static_cast<RuleKind>(kind);
@@ -124,7 +124,7 @@ void RuleReader::ReadMinScore() {
     }
     float& out = rule_.min_score[static_cast<std::size_t>(it - labels_.begin())];
     if (out == kNotWatched) {
-      score.Error("the rule's classes do not include \"" + label + "\"");
+      score.Error("the rule's classes do not include " + QuoteForMessage(label));
       continue;
     }
     read(score, &out);
@@ -252,7 +252,7 @@ RuleSet RuleSet::Parse(ConfigMap* pipeline, const std::vector<std::string>& labe
     if (!map) continue;
     Rule rule = RuleReader(&*map, *impl, labels).Read();
     if (std::ranges::find(impl->rules, rule.name, &Rule::name) != impl->rules.end()) {
-      map->Error("name", "another rule is named \"" + rule.name + "\" as well");
+      map->Error("name", "another rule is named " + QuoteForMessage(rule.name) + " as well");
     }
     impl->rules.push_back(std::move(rule));
   }
