@@ -5,10 +5,16 @@
 
 namespace selvedge {
 
+std::string EngineBackend::Identity() {
+  const Result<std::string> version = Probe();
+  return version ? *version : std::string();
+}
+
 Status CopyInput(const Execution& execution, const EngineInfo& info, std::size_t index,
                  const TensorView& values) {
   if (index >= execution.inputs().size() || index >= info.inputs.size()) {
-    return InvalidArgumentError("input " + std::to_string(index) + " does not exist: the model has " +
+    return InvalidArgumentError("input " + std::to_string(index) +
+                                " does not exist: the model has " +
                                 std::to_string(info.inputs.size()));
   }
   const TensorView& input = execution.inputs()[index];

@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -84,6 +85,14 @@ std::string FindLibraryFile(const LibraryNames& names, std::span<const std::stri
   return found.empty() ? std::string() : std::move(found.front());
 }
 
+std::string LibraryIdentity(const LibraryNames& names) {
+  const std::string path = FindLibraryFile(names, EngineFolders());
+  struct stat info = {};
+  if (path.empty() || stat(path.c_str(), &info) != 0) return {};
+  return path + ' ' + std::to_string(info.st_size) + ' ' + std::to_string(info.st_mtim.tv_sec) +
+         '.' + std::to_string(info.st_mtim.tv_nsec);
+}
+
 Result<Library> Library::Open(const LibraryNames& names, std::span<const std::string> folders) {
   std::string failures;
   // RTLD_LOCAL: engines bring their own copies of the same third-party code, which must not mix.
@@ -109,6 +118,8 @@ Result<Library> Library::Open(const LibraryNames& names, std::span<const std::st
                            "; set SELVEDGE_ENGINE_PATH to the folder that has it"));
 }
 
-void* Library::Symbol(const char* symbol) const { return dlsym(handle_, symbol); }
+void* Library::Symbol(const char* symbol) const {
+  return dlsym(handle_, symbol);
+}
 
 }  // namespace selvedge

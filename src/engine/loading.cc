@@ -30,8 +30,8 @@ Status CheckOptions(std::span<const std::byte> model, const EngineOptions& optio
 
 Status FixInputShapes(const EngineOptions& options, std::vector<TensorSpec>* inputs) {
   if (!options.input_shapes.empty() && options.input_shapes.size() != inputs->size()) {
-    return InvalidArgumentError("the model has " + std::to_string(inputs->size()) +
-                                " inputs but " + std::to_string(options.input_shapes.size()) +
+    return InvalidArgumentError("the model has " + std::to_string(inputs->size()) + " inputs but " +
+                                std::to_string(options.input_shapes.size()) +
                                 " input shapes were given");
   }
   for (std::size_t i = 0; i < inputs->size(); ++i) {

@@ -25,7 +25,9 @@ Result<std::size_t> TensorBytes(const TensorSpec& spec) {
   return static_cast<std::size_t>(*count) * SizeOf(spec.type);
 }
 
-void TensorStorage::Free::operator()(void* memory) const { std::free(memory); }
+void TensorStorage::Free::operator()(void* memory) const {
+  std::free(memory);
+}
 
 Result<TensorView> TensorStorage::Add(const TensorSpec& spec) {
   SELVEDGE_ASSIGN_OR_RETURN(const std::size_t bytes, TensorBytes(spec));

@@ -1,6 +1,7 @@
 #pragma once
 
-// TensorStorage: memory for a few tensors, aligned for vector loads, at addresses that never change.
+// TensorStorage: memory for a few tensors, aligned for vector loads, at addresses that never
+// change.
 //
 // Owned by an Execution, thread-compatible. Failure: InvalidArgument for a shape that is not fixed,
 // ResourceExhausted for a tensor above kMaxTensorBytes (a corrupt model may ask for anything).
@@ -17,7 +18,8 @@ namespace selvedge {
 inline constexpr std::size_t kTensorAlignment = 64;
 inline constexpr std::size_t kMaxTensorBytes = std::size_t{1} << 30;
 
-// Bytes of a tensor of this type and shape, checked as above; `spec.name` is what the message calls it.
+// Bytes of a tensor of this type and shape, checked as above; `spec.name` is what the message calls
+// it.
 Result<std::size_t> TensorBytes(const TensorSpec& spec);
 
 class TensorStorage {

@@ -1,10 +1,10 @@
 #pragma once
 
-// Digests of content: how models and packages are named, as "sha256:" and 64 hexadecimal digits (the form of
-// the OCI image specification, "Digests").
+// Digests of content: how models and packages are named, as "sha256:" and 64 hexadecimal digits
+// (the form of the OCI image specification, "Digests").
 //
-// Free functions, thread-safe. Failure: a file that cannot be read is the error of its errno, naming it;
-// Internal where the crypto library refuses (out of memory, a broken configuration).
+// Free functions, thread-safe. Failure: a file that cannot be read is the error of its errno,
+// naming it; Internal where the crypto library refuses (out of memory, a broken configuration).
 
 #include <cstddef>
 #include <span>

@@ -8,7 +8,8 @@
 #include <new>
 
 // The linker's marks around this executable's code.
-extern "C" const char __executable_start;  // NOLINT(bugprone-reserved-identifier): the linker's name
+extern "C" const char
+    __executable_start;  // NOLINT(bugprone-reserved-identifier): the linker's name
 extern "C" const char etext;
 
 namespace selvedge {
@@ -84,10 +85,16 @@ AllocationCounter::AllocationCounter() {
   counting = true;
 }
 
-AllocationCounter::~AllocationCounter() { counting = false; }
+AllocationCounter::~AllocationCounter() {
+  counting = false;
+}
 
-std::uint64_t AllocationCounter::ours() const { return our_calls; }
-std::uint64_t AllocationCounter::others() const { return other_calls; }
+std::uint64_t AllocationCounter::ours() const {
+  return our_calls;
+}
+std::uint64_t AllocationCounter::others() const {
+  return other_calls;
+}
 
 }  // namespace selvedge
 
@@ -100,8 +107,16 @@ std::uint64_t AllocationCounter::others() const { return other_calls; }
   if (selvedge::counting) selvedge::Count();
   return selvedge::Allocate(size);
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete(void* memory) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
 // NOLINTEND(misc-new-delete-overloads)

@@ -1,4 +1,5 @@
-// What engine.h promises, checked on every engine that this build knows and in every format that it reads.
+// What engine.h promises, checked on every engine that this build knows and in every format that it
+// reads.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -201,18 +202,18 @@ TEST_P(EngineContract, UnfixedShapesAreFixedByTheOptions) {
 
 TEST_P(EngineContract, ShapesThatCannotBeAreRefused) {
   const std::vector<std::vector<Shape>> wrong = {
-      {Shape{1, 4}},                   // one for two inputs
-      {Shape{2, 5}, Shape{2, 5}},      // a dimension that the model fixes
-      {Shape{1, 1, 4}, Shape{1, 4}},   // another rank
-      {Shape{-1, 4}, Shape{-1, 4}},    // still not fixed
+      {Shape{1, 4}},                  // one for two inputs
+      {Shape{2, 5}, Shape{2, 5}},     // a dimension that the model fixes
+      {Shape{1, 1, 4}, Shape{1, 4}},  // another rank
+      {Shape{-1, 4}, Shape{-1, 4}},   // still not fixed
       {Shape{std::int64_t{1} << 60, 4}, Shape{std::int64_t{1} << 60, 4}},  // no such memory
   };
   for (const std::vector<Shape>& shapes : wrong) {
     Result<std::unique_ptr<Engine>> engine =
         Load(Bytes(ContractModel::kUnfixed), {.input_shapes = shapes});
     Status status = engine ? engine.value()->NewExecution().error() : engine.error();
-    EXPECT_THAT(status.code(), ::testing::AnyOf(StatusCode::kInvalidArgument,
-                                                StatusCode::kResourceExhausted))
+    EXPECT_THAT(status.code(),
+                ::testing::AnyOf(StatusCode::kInvalidArgument, StatusCode::kResourceExhausted))
         << shapes[0].ToString() << ": " << status.ToString();
   }
   Result<std::unique_ptr<Engine>> none = Load(Bytes(ContractModel::kUnfixed));
@@ -226,7 +227,8 @@ TEST_P(EngineContract, CopyInputChecksTypeShapeAndSize) {
   auto execution = NewExecution(*engine);
   const EngineInfo& info = engine->Describe();
   float values[4] = {1, 2, 3, 4};
-  const TensorView good = {.type = DataType::kFloat32, .shape = {1, 4}, .data = values, .bytes = 16};
+  const TensorView good = {
+      .type = DataType::kFloat32, .shape = {1, 4}, .data = values, .bytes = 16};
   ASSERT_TRUE(CopyInput(*execution, info, 0, good).ok());
   ASSERT_TRUE(CopyInput(*execution, info, 1, good).ok());
   ASSERT_TRUE(execution->Run().ok());
@@ -308,15 +310,12 @@ TEST_P(EngineContract, ReloadingDoesNotGrowMemory) {
   EXPECT_LT(growth, 8 << 20);
 }
 
-INSTANTIATE_TEST_SUITE_P(Engines, EngineContract,
-                         ::testing::Values(ContractCase{"onnxruntime", "onnx"},
-                                           ContractCase{"openvino", "onnx"},
-                                           ContractCase{"openvino", "tflite"},
-                                           ContractCase{"tflite", "tflite"},
-                                           ContractCase{"fake", "fake"}),
-                         [](const auto& info) {
-                           return std::string(info.param.engine) + "_" + info.param.format;
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Engines, EngineContract,
+    ::testing::Values(ContractCase{"onnxruntime", "onnx"}, ContractCase{"openvino", "onnx"},
+                      ContractCase{"openvino", "tflite"}, ContractCase{"tflite", "tflite"},
+                      ContractCase{"fake", "fake"}),
+    [](const auto& info) { return std::string(info.param.engine) + "_" + info.param.format; });
 
 }  // namespace
 }  // namespace selvedge

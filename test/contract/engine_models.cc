@@ -40,14 +40,17 @@ std::string FakeText(ContractModel model) {
   const std::string head = "selvedge-fake-model 1\n";
   switch (model) {
     case ContractModel::kAdd:
-      return head + "input a float32 [1,4]\ninput b float32 [1,4]\n"
-                    "output sum float32 [1,4] add a b\n";
+      return head +
+             "input a float32 [1,4]\ninput b float32 [1,4]\n"
+             "output sum float32 [1,4] add a b\n";
     case ContractModel::kUnfixed:
-      return head + "input a float32 [?,4]\ninput b float32 [?,4]\n"
-                    "output sum float32 [?,4] add a b\n";
+      return head +
+             "input a float32 [?,4]\ninput b float32 [?,4]\n"
+             "output sum float32 [?,4] add a b\n";
     case ContractModel::kMatMul:
-      return head + "input x float32 [1,4]\noutput y float32 [1,3] rows\nrows 0 y 60 70 80\n"
-                    "repeat\n";
+      return head +
+             "input x float32 [1,4]\noutput y float32 [1,3] rows\nrows 0 y 60 70 80\n"
+             "repeat\n";
     case ContractModel::kUnknown:
       return head + "input a float32 [1,4]\noutput b float32 [1,4] nobody a\n";
   }

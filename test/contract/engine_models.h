@@ -25,7 +25,8 @@ struct ContractCase {
 };
 void PrintTo(const ContractCase& contract_case, std::ostream* out);
 
-// The model's bytes; the fake engine has no MatMul, its kMatMul gives 60, 70, 80 for the suite's input.
+// The model's bytes; the fake engine has no MatMul, its kMatMul gives 60, 70, 80 for the suite's
+// input.
 std::string ModelBytes(ContractModel model, const std::string& format);
 
 inline std::span<const std::byte> AsBytes(const std::string& text) {

@@ -49,8 +49,7 @@ void OnnxWriter::AddInput(std::string_view name, const std::vector<std::int64_t>
   PutBytes(11, ValueInfo(name, dims, type), &graph_);
 }
 
-void OnnxWriter::AddOutput(std::string_view name, const std::vector<std::int64_t>& dims,
-                           int type) {
+void OnnxWriter::AddOutput(std::string_view name, const std::vector<std::int64_t>& dims, int type) {
   PutBytes(12, ValueInfo(name, dims, type), &graph_);
 }
 

@@ -13,7 +13,8 @@ namespace selvedge {
 
 class OnnxWriter {
  public:
-  // Dimensions: -1 is one that is not fixed. `type` is TensorProto.DataType: 1 float, 2 uint8, 7 int64.
+  // Dimensions: -1 is one that is not fixed. `type` is TensorProto.DataType: 1 float, 2 uint8, 7
+  // int64.
   void AddInput(std::string_view name, const std::vector<std::int64_t>& dims, int type = 1);
   void AddOutput(std::string_view name, const std::vector<std::int64_t>& dims, int type = 1);
   void AddNode(std::string_view op, const std::vector<std::string>& inputs,

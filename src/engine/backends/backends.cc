@@ -11,9 +11,9 @@ namespace selvedge {
 
 const std::vector<EngineBackend*>& AllBackends() {
   // Never destroyed: engines keep threads that must not outlive what they use.
-  static const auto& backends = *new std::vector<EngineBackend*>{
-      MakeOnnxBackend().release(), MakeOpenVinoBackend().release(), MakeTfLiteBackend().release(),
-      MakeFakeBackend().release()};
+  static const auto& backends =
+      *new std::vector<EngineBackend*>{MakeOnnxBackend().release(), MakeOpenVinoBackend().release(),
+                                       MakeTfLiteBackend().release(), MakeFakeBackend().release()};
   return backends;
 }
 

@@ -41,7 +41,8 @@ double ReadElement(const TensorView& view, std::size_t i) {
 
 template <typename T>
 void FillAs(const TensorView& view, double value) {
-  // Out of range is undefined in a plain conversion; a test that sums large integers wants the limit.
+  // Out of range is undefined in a plain conversion; a test that sums large integers wants the
+  // limit.
   const double low = static_cast<double>(std::numeric_limits<T>::lowest());
   const double high = static_cast<double>(std::numeric_limits<T>::max());
   const T element = value <= low    ? std::numeric_limits<T>::lowest()
@@ -173,22 +174,25 @@ class FakeBackend : public EngineBackend {
     }
     auto fake = std::make_shared<LoadedFake>();
     SELVEDGE_ASSIGN_OR_RETURN(
-        fake->model,
-        FakeModel::Parse({reinterpret_cast<const char*>(model.data()), model.size()}));
+        fake->model, FakeModel::Parse({reinterpret_cast<const char*>(model.data()), model.size()}));
     EngineInfo& info = fake->info;
-    info = {.name = "fake", .version = "1", .device = "cpu", .precision = "fp32",
-            .threads = options.threads, .inputs = fake->model.inputs};
+    info = {.name = "fake",
+            .version = "1",
+            .device = "cpu",
+            .precision = "fp32",
+            .threads = options.threads,
+            .inputs = fake->model.inputs};
     SELVEDGE_RETURN_ERR_IF_ERROR(FixInputShapes(options, &info.inputs));
     for (const FakeOutput& output : fake->model.outputs) {
       TensorSpec spec = output.spec;
       // Only copy and add follow their input's shape; others must say theirs.
-      const bool follows = output.function == FakeFunction::kCopy ||
-                           output.function == FakeFunction::kAdd;
+      const bool follows =
+          output.function == FakeFunction::kCopy || output.function == FakeFunction::kAdd;
       if (follows) spec.shape = info.inputs[output.operands[0]].shape;
       if (output.function == FakeFunction::kAdd &&
           info.inputs[output.operands[1]].shape != spec.shape) {
-        return Err(InvalidArgumentError("output \"" + spec.name +
-                                        "\" adds inputs of different shapes"));
+        return Err(
+            InvalidArgumentError("output \"" + spec.name + "\" adds inputs of different shapes"));
       }
       info.outputs.push_back(std::move(spec));
     }
@@ -198,6 +202,8 @@ class FakeBackend : public EngineBackend {
 
 }  // namespace
 
-std::unique_ptr<EngineBackend> MakeFakeBackend() { return std::make_unique<FakeBackend>(); }
+std::unique_ptr<EngineBackend> MakeFakeBackend() {
+  return std::make_unique<FakeBackend>();
+}
 
 }  // namespace selvedge

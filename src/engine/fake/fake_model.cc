@@ -176,8 +176,8 @@ class Parser {
       output->operands.push_back(static_cast<std::size_t>(found - model_.inputs.begin()));
     }
     const std::size_t wanted = output->function == FakeFunction::kAdd ? 2 : 1;
-    const bool enough = output->function == FakeFunction::kSum ? names.size() >= wanted
-                                                               : names.size() == wanted;
+    const bool enough =
+        output->function == FakeFunction::kSum ? names.size() >= wanted : names.size() == wanted;
     return enough ? OkStatus() : Bad("the function has the wrong number of inputs");
   }
 
@@ -207,7 +207,8 @@ class Parser {
     if (words.size() != 2) return Bad("key needs one word: calls, or an input");
     if (words[1] == "calls") return OkStatus();
     const auto found = std::ranges::find(model_.inputs, words[1], &TensorSpec::name);
-    if (found == model_.inputs.end()) return Bad("no input \"" + std::string(words[1]) + "\" above");
+    if (found == model_.inputs.end())
+      return Bad("no input \"" + std::string(words[1]) + "\" above");
     model_.key_input = static_cast<int>(found - model_.inputs.begin());
     return OkStatus();
   }
@@ -237,6 +238,8 @@ class Parser {
 
 }  // namespace
 
-Result<FakeModel> FakeModel::Parse(std::string_view text) { return Parser().Parse(text); }
+Result<FakeModel> FakeModel::Parse(std::string_view text) {
+  return Parser().Parse(text);
+}
 
 }  // namespace selvedge

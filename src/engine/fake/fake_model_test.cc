@@ -75,8 +75,8 @@ TEST(FakeModel, SumsAndFillsIntegersWithinTheirRange) {
 }
 
 TEST(FakeModel, QuantisationIsDescribed) {
-  auto engine = Load(
-      "selvedge-fake-model 1\ninput a int8 [3] quantised 0.5 -3\noutput s int8 [3] copy a\n");
+  auto engine =
+      Load("selvedge-fake-model 1\ninput a int8 [3] quantised 0.5 -3\noutput s int8 [3] copy a\n");
   EXPECT_EQ(engine->Describe().inputs[0].scale, 0.5F);
   EXPECT_EQ(engine->Describe().inputs[0].zero_point, -3);
 }

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/library.h"
 #include "engine/loading.h"
 #include "engine/onnxruntime/onnx_runtime.h"
 #include "engine/onnxruntime/onnx_session.h"
@@ -19,6 +20,11 @@ class OnnxBackend : public EngineBackend {
   Result<std::string> Probe() override {
     SELVEDGE_ASSIGN_OR_RETURN(const OnnxRuntime* runtime, Runtime());
     return runtime->version;
+  }
+
+  std::string Identity() override {
+    std::string identity = LibraryIdentity(OnnxRuntime::Names());
+    return identity.empty() ? EngineBackend::Identity() : identity;
   }
 
   std::vector<std::string> Devices() override {
@@ -43,7 +49,8 @@ class OnnxBackend : public EngineBackend {
   }
 
  private:
-  // Opened at the first call; a failure is not remembered, so that a library put there later is found.
+  // Opened at the first call; a failure is not remembered, so that a library put there later is
+  // found.
   Result<const OnnxRuntime*> Runtime() {
     const std::scoped_lock lock(mutex_);
     if (runtime_ == nullptr) {
@@ -58,6 +65,8 @@ class OnnxBackend : public EngineBackend {
 
 }  // namespace
 
-std::unique_ptr<EngineBackend> MakeOnnxBackend() { return std::make_unique<OnnxBackend>(); }
+std::unique_ptr<EngineBackend> MakeOnnxBackend() {
+  return std::make_unique<OnnxBackend>();
+}
 
 }  // namespace selvedge

@@ -13,10 +13,11 @@ namespace {
 
 Result<TensorSpec> ReadSpec(const OrtApi& api, OrtTypeInfo* type_info, std::string name) {
   const OrtTensorTypeAndShapeInfo* shape_info = nullptr;  // owned by type_info
-  SELVEDGE_RETURN_ERR_IF_ERROR(FromOrt(
-      api, api.CastTypeInfoToTensorInfo(type_info, &shape_info), "reading \"" + name + "\""));
+  SELVEDGE_RETURN_ERR_IF_ERROR(FromOrt(api, api.CastTypeInfoToTensorInfo(type_info, &shape_info),
+                                       "reading \"" + name + "\""));
   if (shape_info == nullptr) {
-    return Err(UnimplementedError("\"" + name + "\" is not a tensor but a sequence or a map, "
+    return Err(UnimplementedError("\"" + name +
+                                  "\" is not a tensor but a sequence or a map, "
                                   "which models may not take or give here"));
   }
   ONNXTensorElementDataType type = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
@@ -37,21 +38,22 @@ Result<std::vector<TensorSpec>> ReadSpecs(const OrtApi& api, const OrtSession* s
                                           bool inputs) {
   std::size_t count = 0;
   OrtAllocator* allocator = nullptr;  // the library's own, never freed
-  OrtStatus* status = (inputs ? api.SessionGetInputCount : api.SessionGetOutputCount)(session, &count);
+  OrtStatus* status =
+      (inputs ? api.SessionGetInputCount : api.SessionGetOutputCount)(session, &count);
   if (status == nullptr) status = api.GetAllocatorWithDefaultOptions(&allocator);
   SELVEDGE_RETURN_ERR_IF_ERROR(FromOrt(api, status, "counting the model's tensors"));
   std::vector<TensorSpec> specs;
   for (std::size_t i = 0; i < count; ++i) {
     char* c_name = nullptr;
     status = (inputs ? api.SessionGetInputName : api.SessionGetOutputName)(session, i, allocator,
-                                                                          &c_name);
+                                                                           &c_name);
     SELVEDGE_RETURN_ERR_IF_ERROR(FromOrt(api, status, "reading a tensor's name"));
     std::string name = c_name;
     SELVEDGE_RETURN_ERR_IF_ERROR(
         FromOrt(api, api.AllocatorFree(allocator, c_name), "freeing a tensor's name"));
     OrtOwnedTypeInfo info(&api);
     status = (inputs ? api.SessionGetInputTypeInfo : api.SessionGetOutputTypeInfo)(session, i,
-                                                                                  info.out());
+                                                                                   info.out());
     SELVEDGE_RETURN_ERR_IF_ERROR(FromOrt(api, status, "reading the type of \"" + name + "\""));
     SELVEDGE_ASSIGN_OR_RETURN(TensorSpec spec, ReadSpec(api, info.get(), std::move(name)));
     specs.push_back(std::move(spec));
@@ -84,10 +86,10 @@ Status AddTensorRt(const OrtApi& api, const EngineOptions& options,
     keys.insert(keys.end(), {"trt_engine_cache_enable", "trt_engine_cache_path"});
     values.insert(values.end(), {"1", options.cache_folder.c_str()});
   }
-  SELVEDGE_RETURN_IF_ERROR(FromOrt(api,
-                                   api.UpdateTensorRTProviderOptions(
-                                       tensorrt.get(), keys.data(), values.data(), keys.size()),
-                                   "using TensorRT"));
+  SELVEDGE_RETURN_IF_ERROR(FromOrt(
+      api,
+      api.UpdateTensorRTProviderOptions(tensorrt.get(), keys.data(), values.data(), keys.size()),
+      "using TensorRT"));
   return FromOrt(
       api, api.SessionOptionsAppendExecutionProvider_TensorRT_V2(session_options, tensorrt.get()),
       "using TensorRT");
@@ -166,7 +168,8 @@ Result<std::unique_ptr<Engine>> LoadOnnxSession(const OnnxRuntime& runtime,
                           api.CreateSessionFromArray(runtime.env, model.data(), model.size(),
                                                      session_options.get(), session->session.out()),
                           "loading the model");
-  // To the engine a file that it cannot make sense of is a failure like any other; to us it is bad input.
+  // To the engine a file that it cannot make sense of is a failure like any other; to us it is bad
+  // input.
   if (loaded.code() == StatusCode::kInternal) {
     loaded = InvalidArgumentError(loaded.message());
   }

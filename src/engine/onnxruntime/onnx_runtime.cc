@@ -42,10 +42,12 @@ Status FromOrt(const OrtApi& api, OrtStatus* status, std::string_view what) {
   return {code, std::string(what) + ": ONNX Runtime says: " + message};
 }
 
+LibraryNames OnnxRuntime::Names() {
+  return {.engine = "onnxruntime", .files = {"libonnxruntime.so"}};
+}
+
 Result<std::unique_ptr<OnnxRuntime>> OnnxRuntime::Open() {
-  SELVEDGE_ASSIGN_OR_RETURN(
-      const Library library,
-      Library::Open({.engine = "onnxruntime", .files = {"libonnxruntime.so"}}));
+  SELVEDGE_ASSIGN_OR_RETURN(const Library library, Library::Open(Names()));
   const OrtApiBase* (*get_base)() = nullptr;
   if (!library.Resolve("OrtGetApiBase", &get_base)) {
     return Err(NotFoundError(library.path() + " is not ONNX Runtime: it has no OrtGetApiBase"));
@@ -65,9 +67,9 @@ Result<std::unique_ptr<OnnxRuntime>> OnnxRuntime::Open() {
               api.CreateEnvWithCustomLogger(&Log, nullptr, ORT_LOGGING_LEVEL_ERROR, "selvedge",
                                             &runtime->env),
               "starting the engine"));
-  SELVEDGE_RETURN_ERR_IF_ERROR(FromOrt(
-      api, api.CreateCpuMemoryInfo(OrtDeviceAllocator, OrtMemTypeDefault, &runtime->memory),
-      "starting the engine"));
+  SELVEDGE_RETURN_ERR_IF_ERROR(
+      FromOrt(api, api.CreateCpuMemoryInfo(OrtDeviceAllocator, OrtMemTypeDefault, &runtime->memory),
+              "starting the engine"));
   return runtime;
 }
 

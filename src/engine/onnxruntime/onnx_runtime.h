@@ -14,6 +14,7 @@
 
 #include "base/status.h"
 #include "core/tensor.h"
+#include "engine/library.h"
 
 namespace selvedge {
 
@@ -23,6 +24,7 @@ struct OnnxRuntime {
   OrtMemoryInfo* memory = nullptr;  // where our own tensors lie: ordinary memory
   std::string version;              // "1.31.1"
 
+  static LibraryNames Names();
   static Result<std::unique_ptr<OnnxRuntime>> Open();
   // "CPUExecutionProvider" and others that this library was built with and finds here.
   std::vector<std::string> Providers() const;

@@ -14,7 +14,8 @@ namespace {
 
 class OnnxExecution : public Execution {
  public:
-  explicit OnnxExecution(std::shared_ptr<const OnnxSession> session) : session_(std::move(session)) {}
+  explicit OnnxExecution(std::shared_ptr<const OnnxSession> session)
+      : session_(std::move(session)) {}
 
   ~OnnxExecution() override {
     for (OrtValue* value : input_values_) session_->runtime.api->ReleaseValue(value);
@@ -58,7 +59,8 @@ class OnnxExecution : public Execution {
     }
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
       if (session_->info.outputs[i].shape.IsFixed()) continue;
-      SELVEDGE_RETURN_IF_ERROR(ReadOutput(session_->info.outputs[i], output_values_[i], &outputs_[i]));
+      SELVEDGE_RETURN_IF_ERROR(
+          ReadOutput(session_->info.outputs[i], output_values_[i], &outputs_[i]));
     }
     return OkStatus();
   }
@@ -93,8 +95,8 @@ class OnnxExecution : public Execution {
     if (status == nullptr) status = api.GetTensorMutableData(value, &view->data);
     if (status != nullptr) return FromOrt(api, status, "reading output \"" + spec.name + "\"");
     SELVEDGE_ASSIGN_OR_RETURN_STATUS(view->shape, Shape::From({dims.data(), rank}));
-    view->bytes = static_cast<std::size_t>(view->shape.ElementCount().value_or(0)) *
-                  SizeOf(view->type);
+    view->bytes =
+        static_cast<std::size_t>(view->shape.ElementCount().value_or(0)) * SizeOf(view->type);
     return OkStatus();
   }
 

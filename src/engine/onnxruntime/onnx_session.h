@@ -12,8 +12,8 @@
 
 namespace selvedge {
 
-// A session and what its Executions need to know of it; shared, so that an Execution may outlive its Engine.
-// Immutable once loaded: ONNX Runtime allows concurrent Run calls on one session.
+// A session and what its Executions need to know of it; shared, so that an Execution may outlive
+// its Engine. Immutable once loaded: ONNX Runtime allows concurrent Run calls on one session.
 struct OnnxSession {
   explicit OnnxSession(const OnnxRuntime& r) : runtime(r), session(r.api) {}
 

@@ -32,8 +32,9 @@ Result<MemoryFile> MemoryFile::Make(std::span<const std::byte> content, std::str
     content = content.subspan(static_cast<std::size_t>(written));
   }
   const char* temporary = std::getenv("TMPDIR");
-  std::string folder = std::string(temporary != nullptr && *temporary != '\0' ? temporary : "/tmp") +
-                       "/selvedge-XXXXXX";
+  std::string folder =
+      std::string(temporary != nullptr && *temporary != '\0' ? temporary : "/tmp") +
+      "/selvedge-XXXXXX";
   if (mkdtemp(folder.data()) == nullptr) {
     return Err(ErrnoError(errno, "making a folder " + folder));
   }

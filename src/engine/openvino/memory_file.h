@@ -2,9 +2,9 @@
 
 // MemoryFile: bytes under a file name, for libraries that tell a format by the name's ending.
 //
-// The content lies in anonymous memory (memfd_create), never on a disk: a decrypted model must not be left
-// there. Only a private folder with one symbolic link is made, in $TMPDIR or /tmp, and removed again by the
-// destructor. Thread-compatible. Failure: the errno of the call that failed.
+// The content lies in anonymous memory (memfd_create), never on a disk: a decrypted model must not
+// be left there. Only a private folder with one symbolic link is made, in $TMPDIR or /tmp, and
+// removed again by the destructor. Thread-compatible. Failure: the errno of the call that failed.
 
 #include <cstddef>
 #include <span>

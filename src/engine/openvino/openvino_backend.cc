@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/library.h"
 #include "engine/loading.h"
 #include "engine/openvino/openvino_model.h"
 #include "engine/openvino/openvino_runtime.h"
@@ -22,12 +23,18 @@ class OpenVinoBackend : public EngineBackend {
     return runtime->version;
   }
 
+  std::string Identity() override {
+    std::string identity = LibraryIdentity(OpenVinoRuntime::Names());
+    return identity.empty() ? EngineBackend::Identity() : identity;
+  }
+
   std::vector<std::string> Devices() override {
     std::vector<std::string> devices = {"cpu"};
     Result<const OpenVinoRuntime*> runtime = Runtime();
     if (!runtime) return devices;
     for (std::string device : (*runtime)->Devices()) {
-      std::ranges::transform(device, device.begin(), [](unsigned char c) { return std::tolower(c); });
+      std::ranges::transform(device, device.begin(),
+                             [](unsigned char c) { return std::tolower(c); });
       if (device.starts_with("gpu") || device == "npu") devices.push_back(device);
     }
     return devices;
@@ -44,14 +51,15 @@ class OpenVinoBackend : public EngineBackend {
     const std::vector<std::string> devices =
         options.device == "cpu" ? std::vector<std::string>{"cpu"} : Devices();
     if (std::ranges::find(devices, options.device) == devices.end()) {
-      return Err(NotFoundError("OpenVINO finds no device \"" + options.device +
-                               "\" on this machine"));
+      return Err(
+          NotFoundError("OpenVINO finds no device \"" + options.device + "\" on this machine"));
     }
     return LoadOpenVinoModel(*runtime, model, options);
   }
 
  private:
-  // Opened at the first call; a failure is not remembered, so that a library put there later is found.
+  // Opened at the first call; a failure is not remembered, so that a library put there later is
+  // found.
   Result<const OpenVinoRuntime*> Runtime() {
     const std::scoped_lock lock(mutex_);
     if (runtime_ == nullptr) {

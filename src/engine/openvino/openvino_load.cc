@@ -19,8 +19,8 @@ bool IsTfLite(std::span<const std::byte> model) {
          std::memcmp(model.data() + kPlace, kIdentifier.data(), kIdentifier.size()) == 0;
 }
 
-// To the engine a file that it cannot make sense of is a failure like any other; to us it is bad input,
-// and an operator that it does not know is Unimplemented.
+// To the engine a file that it cannot make sense of is a failure like any other; to us it is bad
+// input, and an operator that it does not know is Unimplemented.
 Status AsLoadError(Status status) {
   if (status.code() != StatusCode::kInternal) return status;
   const std::string& message = status.message();
@@ -38,16 +38,15 @@ Status ReadModel(const OpenVinoRuntime& runtime, std::span<const std::byte> mode
     // OpenVINO reads this format from a named file only.
     SELVEDGE_ASSIGN_OR_RETURN_STATUS(const MemoryFile file,
                                      MemoryFile::Make(model, "model.tflite"));
-    return AsLoadError(FromOv(
-        api, api.ov_core_read_model(runtime.core, file.path().c_str(), nullptr, read->out()),
-        "reading the model"));
+    return AsLoadError(
+        FromOv(api, api.ov_core_read_model(runtime.core, file.path().c_str(), nullptr, read->out()),
+               "reading the model"));
   }
-  return AsLoadError(FromOv(
-      api,
-      api.ov_core_read_model_from_memory_buffer(
-          runtime.core, reinterpret_cast<const char*>(model.data()), model.size(), nullptr,
-          read->out()),
-      "reading the model"));
+  return AsLoadError(FromOv(api,
+                            api.ov_core_read_model_from_memory_buffer(
+                                runtime.core, reinterpret_cast<const char*>(model.data()),
+                                model.size(), nullptr, read->out()),
+                            "reading the model"));
 }
 
 Result<TensorSpec> ReadSpec(const OpenVinoApi& api, const ov_output_const_port_t* port,
@@ -63,8 +62,7 @@ Result<TensorSpec> ReadSpec(const OpenVinoApi& api, const ov_output_const_port_t
   ov_partial_shape_t shape = {};
   ov_status_e status = api.ov_port_get_element_type(port, &type);
   if (status == ov_status_e::OK) status = api.ov_port_get_partial_shape(port, &shape);
-  SELVEDGE_RETURN_ERR_IF_ERROR(
-      FromOv(api, status, "reading the shape of \"" + spec.name + "\""));
+  SELVEDGE_RETURN_ERR_IF_ERROR(FromOv(api, status, "reading the shape of \"" + spec.name + "\""));
   std::vector<std::int64_t> dims;
   const bool ranked = shape.rank.min == shape.rank.max && shape.rank.min >= 0;
   for (std::int64_t i = 0; ranked && i < shape.rank.max; ++i) {
@@ -73,7 +71,8 @@ Result<TensorSpec> ReadSpec(const OpenVinoApi& api, const ov_output_const_port_t
   }
   api.ov_partial_shape_free(&shape);
   if (!ranked) {
-    return Err(UnimplementedError("tensor \"" + spec.name + "\" has no fixed number of dimensions"));
+    return Err(
+        UnimplementedError("tensor \"" + spec.name + "\" has no fixed number of dimensions"));
   }
   SELVEDGE_ASSIGN_OR_RETURN(spec.type, FromOvType(type, spec.name));
   SELVEDGE_ASSIGN_OR_RETURN(spec.shape, Shape::From(dims));
@@ -84,19 +83,19 @@ Result<TensorSpec> ReadSpec(const OpenVinoApi& api, const ov_output_const_port_t
 Result<std::vector<TensorSpec>> ReadSpecs(const OpenVinoApi& api, ov_compiled_model_t* compiled,
                                           bool inputs) {
   std::size_t count = 0;
-  SELVEDGE_RETURN_ERR_IF_ERROR(FromOv(
-      api,
-      (inputs ? api.ov_compiled_model_inputs_size : api.ov_compiled_model_outputs_size)(compiled,
-                                                                                        &count),
-      "counting the model's tensors"));
+  SELVEDGE_RETURN_ERR_IF_ERROR(
+      FromOv(api,
+             (inputs ? api.ov_compiled_model_inputs_size : api.ov_compiled_model_outputs_size)(
+                 compiled, &count),
+             "counting the model's tensors"));
   std::vector<TensorSpec> specs;
   for (std::size_t i = 0; i < count; ++i) {
     OvOwnedPort port(api);
-    SELVEDGE_RETURN_ERR_IF_ERROR(
-        FromOv(api,
-               (inputs ? api.ov_compiled_model_input_by_index
-                       : api.ov_compiled_model_output_by_index)(compiled, i, port.out()),
-               "reading a tensor of the model"));
+    SELVEDGE_RETURN_ERR_IF_ERROR(FromOv(
+        api,
+        (inputs ? api.ov_compiled_model_input_by_index : api.ov_compiled_model_output_by_index)(
+            compiled, i, port.out()),
+        "reading a tensor of the model"));
     SELVEDGE_ASSIGN_OR_RETURN(TensorSpec spec,
                               ReadSpec(api, port.get(), inputs ? "input" : "output", i));
     specs.push_back(std::move(spec));
@@ -178,9 +177,8 @@ Status Compile(const EngineOptions& options, const ov_model_t* read, OpenVinoMod
   }
   return AsLoadError(FromOv(
       api,
-      api.ov_core_compile_model_props(model->runtime.core, read, device.c_str(),
-                                      properties.size(), properties.data(),
-                                      model->compiled.out()),
+      api.ov_core_compile_model_props(model->runtime.core, read, device.c_str(), properties.size(),
+                                      properties.data(), model->compiled.out()),
       "compiling the model for " + options.device));
 }
 

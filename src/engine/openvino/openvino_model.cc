@@ -17,11 +17,11 @@ class OpenVinoExecution : public Execution {
   Status Prepare() {
     const OpenVinoApi& api = model_->runtime.api;
     SELVEDGE_RETURN_IF_ERROR(FromOv(
-        api,
-        api.ov_compiled_model_create_infer_request(model_->compiled.get(), request_.out()),
+        api, api.ov_compiled_model_create_infer_request(model_->compiled.get(), request_.out()),
         "making an inference request"));
     for (const TensorSpec& spec : model_->info.inputs) {
-      SELVEDGE_RETURN_IF_ERROR(Bind(spec, api.ov_infer_request_set_input_tensor_by_index, &inputs_));
+      SELVEDGE_RETURN_IF_ERROR(
+          Bind(spec, api.ov_infer_request_set_input_tensor_by_index, &inputs_));
     }
     for (const TensorSpec& spec : model_->info.outputs) {
       if (spec.shape.IsFixed()) {
@@ -59,8 +59,8 @@ class OpenVinoExecution : public Execution {
     std::vector<std::int64_t> dims(view.shape.dims().begin(), view.shape.dims().end());
     const ov_shape_t shape = {.rank = static_cast<std::int64_t>(dims.size()), .dims = dims.data()};
     OvOwnedTensor tensor(api);
-    ov_status_e status = api.ov_tensor_create_from_host_ptr(ToOvType(view.type), shape, view.data,
-                                                            tensor.out());
+    ov_status_e status =
+        api.ov_tensor_create_from_host_ptr(ToOvType(view.type), shape, view.data, tensor.out());
     if (status == ov_status_e::OK) status = set(request_.get(), views->size(), tensor.get());
     views->push_back(view);
     return FromOv(api, status, "binding tensor \"" + spec.name + "\"");

@@ -8,7 +8,8 @@
 namespace selvedge {
 namespace {
 
-// OpenVINO's messages are call stacks of many lines; the reason stands at the end, its place before it.
+// OpenVINO's messages are call stacks of many lines; the reason stands at the end, its place before
+// it.
 std::string Reason(std::string_view message) {
   std::string reason;
   while (!message.empty()) {
@@ -30,8 +31,8 @@ std::string Reason(std::string_view message) {
 Status FromOv(const OpenVinoApi& api, ov_status_e status, std::string_view what) {
   if (status == ov_status_e::OK) return OkStatus();
   const char* last = api.ov_get_last_err_msg();
-  const std::string message = std::string(what) + ": OpenVINO says: " +
-                              Reason(last != nullptr ? last : "");
+  const std::string message =
+      std::string(what) + ": OpenVINO says: " + Reason(last != nullptr ? last : "");
   // OpenVINO makes a new copy of the text at every call.
   if (last != nullptr) api.ov_free(last);
   switch (status) {
@@ -44,10 +45,12 @@ Status FromOv(const OpenVinoApi& api, ov_status_e status, std::string_view what)
   }
 }
 
+LibraryNames OpenVinoRuntime::Names() {
+  return {.engine = "openvino", .files = {"libopenvino_c.so"}};
+}
+
 Result<std::unique_ptr<OpenVinoRuntime>> OpenVinoRuntime::Open() {
-  SELVEDGE_ASSIGN_OR_RETURN(
-      const Library library,
-      Library::Open({.engine = "openvino", .files = {"libopenvino_c.so"}}));
+  SELVEDGE_ASSIGN_OR_RETURN(const Library library, Library::Open(Names()));
   auto runtime = std::make_unique<OpenVinoRuntime>();
   OpenVinoApi& api = runtime->api;
   std::string missing;

@@ -16,8 +16,8 @@ namespace {
 // The Coral runtime: a system package on devices that have it, else in an engine folder.
 std::string FindEdgeTpu() {
   std::vector<std::string> folders = EngineFolders();
-  for (const char* folder : {"/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu",
-                             "/usr/local/lib", "/usr/lib"}) {
+  for (const char* folder :
+       {"/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/local/lib", "/usr/lib"}) {
     folders.emplace_back(folder);
   }
   return FindLibraryFile({.engine = "edgetpu", .files = {"libedgetpu.so"}}, folders);
@@ -30,6 +30,11 @@ class TfLiteBackend : public EngineBackend {
   Result<std::string> Probe() override {
     SELVEDGE_ASSIGN_OR_RETURN(const TfLiteRuntime* runtime, Runtime());
     return runtime->version;
+  }
+
+  std::string Identity() override {
+    std::string identity = LibraryIdentity(TfLiteRuntime::Names());
+    return identity.empty() ? EngineBackend::Identity() : identity;
   }
 
   std::vector<std::string> Devices() override {
@@ -47,8 +52,9 @@ class TfLiteBackend : public EngineBackend {
     if (options.device == "edgetpu") {
       delegate = FindEdgeTpu();
       if (delegate.empty()) {
-        return Err(NotFoundError("no libedgetpu.so.1 on this machine; install the Edge TPU "
-                                 "runtime or set SELVEDGE_ENGINE_PATH to its folder"));
+        return Err(
+            NotFoundError("no libedgetpu.so.1 on this machine; install the Edge TPU "
+                          "runtime or set SELVEDGE_ENGINE_PATH to its folder"));
       }
     } else if (options.device != "cpu") {
       return Err(NotFoundError("TensorFlow Lite has no device \"" + options.device +
@@ -58,7 +64,8 @@ class TfLiteBackend : public EngineBackend {
   }
 
  private:
-  // Opened at the first call; a failure is not remembered, so that a library put there later is found.
+  // Opened at the first call; a failure is not remembered, so that a library put there later is
+  // found.
   Result<const TfLiteRuntime*> Runtime() {
     const std::scoped_lock lock(mutex_);
     if (runtime_ == nullptr) {
@@ -73,6 +80,8 @@ class TfLiteBackend : public EngineBackend {
 
 }  // namespace
 
-std::unique_ptr<EngineBackend> MakeTfLiteBackend() { return std::make_unique<TfLiteBackend>(); }
+std::unique_ptr<EngineBackend> MakeTfLiteBackend() {
+  return std::make_unique<TfLiteBackend>();
+}
 
 }  // namespace selvedge

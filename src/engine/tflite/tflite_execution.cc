@@ -62,8 +62,8 @@ Status TfLiteExecution::Failure(std::string_view what) const {
   std::string message = messages_.text();
   if (message.empty()) message = model_->messages.text();
   if (message.empty()) message = "no reason given";
-  const StatusCode code = SaysUnknownOperator(message) ? StatusCode::kUnimplemented
-                                                       : StatusCode::kInvalidArgument;
+  const StatusCode code =
+      SaysUnknownOperator(message) ? StatusCode::kUnimplemented : StatusCode::kInvalidArgument;
   return {code, std::string(what) + ": TensorFlow Lite says: " + message};
 }
 
@@ -107,18 +107,18 @@ Status TfLiteExecution::ResizeInputs() {
     const auto index = static_cast<std::size_t>(i);
     SELVEDGE_ASSIGN_OR_RETURN_STATUS(const std::size_t bytes, TensorBytes(specs[index]));
     if (!open[index] || bytes == 0) continue;
-    const std::vector<int> dims(specs[index].shape.dims().begin(),
-                                specs[index].shape.dims().end());
-    if (api.TfLiteInterpreterResizeInputTensor(interpreter_, i, dims.data(),
-                                               static_cast<std::int32_t>(dims.size())) !=
-        kTfLiteOk) {
+    const std::vector<int> dims(specs[index].shape.dims().begin(), specs[index].shape.dims().end());
+    if (api.TfLiteInterpreterResizeInputTensor(
+            interpreter_, i, dims.data(), static_cast<std::int32_t>(dims.size())) != kTfLiteOk) {
       return Failure("resizing input \"" + specs[index].name + "\"");
     }
   }
   return OkStatus();
 }
 
-Status TfLiteExecution::PrepareForCheck() { return MakeInterpreter(); }
+Status TfLiteExecution::PrepareForCheck() {
+  return MakeInterpreter();
+}
 
 Status TfLiteExecution::Prepare() {
   SELVEDGE_RETURN_IF_ERROR(MakeDelegate());
@@ -176,10 +176,9 @@ Status TfLiteExecution::Run() {
   }
   // An output whose size depends on the data moves; asking costs nothing.
   for (std::size_t i = 0; i < outputs_.size(); ++i) {
-    outputs_[i] = ViewOf(api,
-                         api.TfLiteInterpreterGetOutputTensor(interpreter_,
-                                                              static_cast<std::int32_t>(i)),
-                         outputs_[i].type);
+    outputs_[i] = ViewOf(
+        api, api.TfLiteInterpreterGetOutputTensor(interpreter_, static_cast<std::int32_t>(i)),
+        outputs_[i].type);
   }
   return OkStatus();
 }

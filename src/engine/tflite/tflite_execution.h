@@ -2,8 +2,8 @@
 
 // One TensorFlow Lite interpreter with its delegate. Internal to engine/tflite.
 //
-// Inputs and outputs are the interpreter's own tensors: it aligns them to 64 bytes and does not move them
-// once allocated, which Prepare and the contract suite check.
+// Inputs and outputs are the interpreter's own tensors: it aligns them to 64 bytes and does not
+// move them once allocated, which Prepare and the contract suite check.
 
 #include <memory>
 #include <span>
@@ -20,8 +20,9 @@ class TfLiteExecution : public Execution {
 
   // Builds the interpreter; on success input_specs() and output_specs() describe its tensors.
   Status Prepare();
-  // Builds it with the library's own kernels only, which check every operator's shapes and types. XNNPACK
-  // trusts the model and ends the process where a corrupt one is inconsistent: check before Prepare.
+  // Builds it with the library's own kernels only, which check every operator's shapes and types.
+  // XNNPACK trusts the model and ends the process where a corrupt one is inconsistent: check before
+  // Prepare.
   Status PrepareForCheck();
   const std::vector<TensorSpec>& input_specs() const { return input_specs_; }
   const std::vector<TensorSpec>& output_specs() const { return output_specs_; }

@@ -90,13 +90,14 @@ Result<std::unique_ptr<Engine>> LoadTfLiteModel(const TfLiteRuntime& runtime,
     return Err(InternalError("XNNPACK could not share the model's packed weights"));
   }
   ReturnFreedMemory();
-  EngineInfo info = {.name = "tflite",
-                     .version = runtime.version,
-                     .device = options.device,
-                     .precision = "fp32",  // of the float parts; XNNPACK keeps quantised ones quantised
-                     .threads = options.threads,
-                     .inputs = first->input_specs(),
-                     .outputs = first->output_specs()};
+  EngineInfo info = {
+      .name = "tflite",
+      .version = runtime.version,
+      .device = options.device,
+      .precision = "fp32",  // of the float parts; XNNPACK keeps quantised ones quantised
+      .threads = options.threads,
+      .inputs = first->input_specs(),
+      .outputs = first->output_specs()};
   return std::make_unique<TfLiteEngine>(std::move(shared), std::move(first), std::move(info));
 }
 

@@ -26,15 +26,15 @@ class TfLiteMessages {
   std::size_t size_ = 0;
 };
 
-// The model's bytes and what the interpreters share. Immutable once loaded, except for the weights cache,
-// which NewExecution fills under the Engine's lock.
+// The model's bytes and what the interpreters share. Immutable once loaded, except for the weights
+// cache, which NewExecution fills under the Engine's lock.
 struct TfLiteSharedModel {
   explicit TfLiteSharedModel(const TfLiteRuntime& r) : runtime(r) {}
   ~TfLiteSharedModel();
   TfLiteSharedModel(const TfLiteSharedModel&) = delete;
   TfLiteSharedModel& operator=(const TfLiteSharedModel&) = delete;
 
-  const TfLiteRuntime& runtime;      // lives as long as the process
+  const TfLiteRuntime& runtime;  // lives as long as the process
   EngineOptions options;
   std::unique_ptr<std::byte[]> bytes;  // the library reads weights from here
   TfLiteMessages messages;

@@ -35,12 +35,13 @@ void ResolveDelegates(const Library& library, TfLiteApi* api) {
 
 }  // namespace
 
+LibraryNames TfLiteRuntime::Names() {
+  return {.engine = "tflite",
+          .files = {"libtensorflowlite_c.so", "libtensorflowlite.so", "libjnitensorflowlite.so"}};
+}
+
 Result<std::unique_ptr<TfLiteRuntime>> TfLiteRuntime::Open() {
-  SELVEDGE_ASSIGN_OR_RETURN(
-      const Library library,
-      Library::Open({.engine = "tflite",
-                     .files = {"libtensorflowlite_c.so", "libtensorflowlite.so",
-                               "libjnitensorflowlite.so"}}));
+  SELVEDGE_ASSIGN_OR_RETURN(const Library library, Library::Open(Names()));
   auto runtime = std::make_unique<TfLiteRuntime>();
   TfLiteApi& api = runtime->api;
   std::string missing;
@@ -66,7 +67,8 @@ bool XnnpackOptions(const TfLiteRuntime& runtime, int threads, void* weights_cac
   constexpr std::size_t kCachePlace = 16;
   constexpr std::size_t kDescriptorPlace = 40;
   *options = runtime.api.xnnpack_options();
-  // The number of threads has been the first field since the first release; 0 is "the caller's thread".
+  // The number of threads has been the first field since the first release; 0 is "the caller's
+  // thread".
   const std::int32_t pool = threads > 1 ? threads : 0;
   std::memcpy(options->bytes, &pool, sizeof(pool));
   if (weights_cache == nullptr || !runtime.version.starts_with("2.20.")) return false;

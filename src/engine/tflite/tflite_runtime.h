@@ -3,10 +3,10 @@
 // TfLiteRuntime: the opened TensorFlow Lite library, and owners for its objects.
 //
 // One per process; kept until the process ends. Thread-safe once open.
-// The XNNPACK and external delegates have no header in the published set, so their option structs, which
-// have grown from release to release, are treated as opaque here: the library fills them in with its
-// defaults, and only fields whose place is known are set (see XnnpackOptions).
-// Failure: NotFound where the library is missing or lacks a function that we call.
+// The XNNPACK and external delegates have no header in the published set, so their option structs,
+// which have grown from release to release, are treated as opaque here: the library fills them in
+// with its defaults, and only fields whose place is known are set (see XnnpackOptions). Failure:
+// NotFound where the library is missing or lacks a function that we call.
 
 #include <tensorflow/lite/core/c/c_api.h>
 #include <tensorflow/lite/core/c/common.h>
@@ -18,32 +18,33 @@
 
 #include "base/status.h"
 #include "core/tensor.h"
+#include "engine/library.h"
 
 // Every function of the C API that we call and that its headers declare.
-#define SELVEDGE_TFLITE_FUNCTIONS(X)           \
-  X(TfLiteVersion)                             \
-  X(TfLiteModelCreateWithErrorReporter)        \
-  X(TfLiteModelDelete)                         \
-  X(TfLiteInterpreterOptionsCreate)            \
-  X(TfLiteInterpreterOptionsDelete)            \
-  X(TfLiteInterpreterOptionsSetNumThreads)     \
-  X(TfLiteInterpreterOptionsAddDelegate)       \
-  X(TfLiteInterpreterOptionsSetErrorReporter)  \
-  X(TfLiteInterpreterCreate)                   \
-  X(TfLiteInterpreterDelete)                   \
-  X(TfLiteInterpreterGetInputTensorCount)      \
-  X(TfLiteInterpreterGetInputTensor)           \
-  X(TfLiteInterpreterResizeInputTensor)        \
-  X(TfLiteInterpreterAllocateTensors)          \
-  X(TfLiteInterpreterInvoke)                   \
-  X(TfLiteInterpreterGetOutputTensorCount)     \
-  X(TfLiteInterpreterGetOutputTensor)          \
-  X(TfLiteTensorType)                          \
-  X(TfLiteTensorNumDims)                       \
-  X(TfLiteTensorDim)                           \
-  X(TfLiteTensorByteSize)                      \
-  X(TfLiteTensorData)                          \
-  X(TfLiteTensorName)                          \
+#define SELVEDGE_TFLITE_FUNCTIONS(X)          \
+  X(TfLiteVersion)                            \
+  X(TfLiteModelCreateWithErrorReporter)       \
+  X(TfLiteModelDelete)                        \
+  X(TfLiteInterpreterOptionsCreate)           \
+  X(TfLiteInterpreterOptionsDelete)           \
+  X(TfLiteInterpreterOptionsSetNumThreads)    \
+  X(TfLiteInterpreterOptionsAddDelegate)      \
+  X(TfLiteInterpreterOptionsSetErrorReporter) \
+  X(TfLiteInterpreterCreate)                  \
+  X(TfLiteInterpreterDelete)                  \
+  X(TfLiteInterpreterGetInputTensorCount)     \
+  X(TfLiteInterpreterGetInputTensor)          \
+  X(TfLiteInterpreterResizeInputTensor)       \
+  X(TfLiteInterpreterAllocateTensors)         \
+  X(TfLiteInterpreterInvoke)                  \
+  X(TfLiteInterpreterGetOutputTensorCount)    \
+  X(TfLiteInterpreterGetOutputTensor)         \
+  X(TfLiteTensorType)                         \
+  X(TfLiteTensorNumDims)                      \
+  X(TfLiteTensorDim)                          \
+  X(TfLiteTensorByteSize)                     \
+  X(TfLiteTensorData)                         \
+  X(TfLiteTensorName)                         \
   X(TfLiteTensorQuantizationParams)
 
 namespace selvedge {
@@ -58,8 +59,8 @@ struct TfLiteApi {
   SELVEDGE_TFLITE_FUNCTIONS(SELVEDGE_TFLITE_MEMBER)
 #undef SELVEDGE_TFLITE_MEMBER
 
-  // Delegates; null where the library was built without. Structs this large are returned through a hidden
-  // pointer on every ABI that we build for, so the caller's larger one is safe to pass.
+  // Delegates; null where the library was built without. Structs this large are returned through a
+  // hidden pointer on every ABI that we build for, so the caller's larger one is safe to pass.
   OpaqueOptions (*xnnpack_options)() = nullptr;
   TfLiteDelegate* (*xnnpack_create)(const OpaqueOptions*) = nullptr;
   void (*xnnpack_delete)(TfLiteDelegate*) = nullptr;
@@ -69,7 +70,8 @@ struct TfLiteApi {
   OpaqueOptions (*external_options)(const char* library) = nullptr;
   TfLiteDelegate* (*external_create)(const OpaqueOptions*) = nullptr;
   void (*external_delete)(TfLiteDelegate*) = nullptr;
-  // The shape with -1 for dimensions that are not fixed; newer than the headers, null in older libraries.
+  // The shape with -1 for dimensions that are not fixed; newer than the headers, null in older
+  // libraries.
   const TfLiteIntArray* (*dims_signature)(const TfLiteTensor*) = nullptr;
 };
 
@@ -77,12 +79,14 @@ struct TfLiteRuntime {
   TfLiteApi api;
   std::string version;  // "2.20.0"
 
+  static LibraryNames Names();
   static Result<std::unique_ptr<TfLiteRuntime>> Open();
   bool HasXnnpack() const { return api.xnnpack_create != nullptr; }
 };
 
-// XNNPACK options with `threads` (none of its own for 1) and, where the struct's layout is one we know, the
-// shared `weights_cache` (else false is returned and each delegate packs its own copy of the weights).
+// XNNPACK options with `threads` (none of its own for 1) and, where the struct's layout is one we
+// know, the shared `weights_cache` (else false is returned and each delegate packs its own copy of
+// the weights).
 bool XnnpackOptions(const TfLiteRuntime& runtime, int threads, void* weights_cache,
                     OpaqueOptions* options);
 
