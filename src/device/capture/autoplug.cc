@@ -44,6 +44,17 @@ std::string BestFactory(GstElementFactoryListType kind, const GstCaps* caps) {
   return name;
 }
 
+// The one of our formats that a videoconvert should make of `caps`; null where that cannot be said.
+GstOwn<GstCaps> NearestRawCaps(const GstCaps* caps) {
+  GstVideoInfo info;
+  if (caps == nullptr || !gst_video_info_from_caps(&info, caps)) return nullptr;
+  const char* format = GST_VIDEO_INFO_IS_YUV(&info)    ? "I420"
+                       : GST_VIDEO_INFO_IS_GRAY(&info) ? "GRAY8"
+                                                       : "RGB";
+  return GstOwn<GstCaps>(
+      gst_caps_new_simple("video/x-raw", "format", G_TYPE_STRING, format, nullptr));
+}
+
 // What a depayloader puts out, as the first entry of its source pad's template.
 std::string OutputCaps(GstElement* element) {
   const GstOwn<GstPad> pad(gst_element_get_static_pad(element, "src"));
@@ -113,13 +124,10 @@ void Autoplug::Extend(GstPad* pad, const GstCaps* caps, bool framed) {
   }
   if (media == "application/x-rtp") return ExtendRtp(pad, caps);
   const std::string text = CapsText(caps);
-  if (IsKnownCodec(text)) {
-    if (TakeVideo() && !ExtendCoded(pad, text, framed)) fail_(MissingDecoder(text, uri_));
-    return;
-  }
+  const auto chains = ChooseDecodeChains(text, framed, options_.hardware, catalog_);
+  if (!chains.empty()) return ExtendCoded(pad, text, chains);
   if (ExtendContainer(pad, caps)) return;
-  if (!IsVideoMedia(media)) return fail_(NotVideo(text, uri_));
-  if (TakeVideo() && !ExtendCoded(pad, text, framed)) fail_(MissingDecoder(text, uri_));
+  fail_(IsVideoMedia(media) ? MissingDecoder(text, uri_) : NotVideo(text, uri_));
 }
 
 bool Autoplug::ExtendContainer(GstPad* pad, const GstCaps* caps) {
@@ -130,6 +138,10 @@ bool Autoplug::ExtendContainer(GstPad* pad, const GstCaps* caps) {
   Note(factory);
   WatchPads(demuxer, IsFramedContainer(factory));
   const GstOwn<GstPad> sink(gst_element_get_static_pad(demuxer, "sink"));
+  // Demuxers of one stream have their pad from the start.
+  if (const GstOwn<GstPad> only(gst_element_get_static_pad(demuxer, "src")); only != nullptr) {
+    ExtendWhenKnown(only.get(), IsFramedContainer(factory));
+  }
   // Linked first: a demuxer chooses pull or push when it is started.
   const bool linked = sink != nullptr && gst_pad_link(pad, sink.get()) == GST_PAD_LINK_OK;
   if (!linked || !Start(demuxer)) {
@@ -137,6 +149,11 @@ bool Autoplug::ExtendContainer(GstPad* pad, const GstCaps* caps) {
                         "; report this as a bug"));
   }
   return true;
+}
+
+Status Autoplug::ExplainNoVideo() const {
+  const std::lock_guard lock(mutex_);
+  return video_taken_ || seen_.empty() ? OkStatus() : NotVideo(seen_, uri_);
 }
 
 void Autoplug::ExtendRtp(GstPad* pad, const GstCaps* caps) {
@@ -150,8 +167,8 @@ void Autoplug::ExtendRtp(GstPad* pad, const GstCaps* caps) {
   const std::string output = OutputCaps(depayloader);
   const GstOwn<GstPad> source(gst_element_get_static_pad(depayloader, "src"));
   if (IsKnownCodec(output)) {
-    if (!TakeVideo()) return;
-    if (!ExtendCoded(source.get(), output, false)) return fail_(MissingDecoder(output, uri_));
+    ExtendCoded(source.get(), output,
+                ChooseDecodeChains(output, false, options_.hardware, catalog_));
   } else {
     ExtendWhenKnown(source.get(), false);
   }
@@ -162,17 +179,19 @@ void Autoplug::ExtendRtp(GstPad* pad, const GstCaps* caps) {
   }
 }
 
-bool Autoplug::ExtendCoded(GstPad* pad, const std::string& caps, bool framed) {
-  for (const DecodeChain& chain : ChooseDecodeChains(caps, framed, options_.hardware, catalog_)) {
+void Autoplug::ExtendCoded(GstPad* pad, const std::string& caps,
+                           const std::vector<DecodeChain>& chains) {
+  if (!TakeVideo()) return;
+  for (const DecodeChain& chain : chains) {
     if (LinkChain(pad, chain)) {
       const std::lock_guard lock(mutex_);
       hardware_ = chain.hardware;
-      return true;
+      return;
     }
     log::Warning("capture", "a decoder is installed but does not start; trying the next",
                  {{"source", uri_.shown}, {"decoder", chain.elements.back()}});
   }
-  return false;
+  fail_(MissingDecoder(caps, uri_));
 }
 
 bool Autoplug::LinkChain(GstPad* pad, const DecodeChain& chain) {
@@ -222,11 +241,11 @@ void Autoplug::LinkToSink(GstPad* pad, const GstCaps* caps) {
   if (const GstOwn<GstPad> peer(gst_pad_get_peer(sink.get())); peer != nullptr) {
     gst_pad_unlink(peer.get(), sink.get());
   }
-  if (caps != nullptr && !ParseRawFormat(caps)) return InsertConverter(pad);
+  if (caps != nullptr && !ParseRawFormat(caps)) return InsertConverter(pad, caps);
   gst_pad_link_full(pad, sink.get(), GST_PAD_LINK_CHECK_NOTHING);
 }
 
-void Autoplug::InsertConverter(GstPad* pad) {
+void Autoplug::InsertConverter(GstPad* pad, const GstCaps* caps) {
   {
     const std::lock_guard lock(mutex_);
     if (std::exchange(converts_, true)) return;
@@ -244,6 +263,10 @@ void Autoplug::InsertConverter(GstPad* pad) {
   }
   const GstOwn<GstPad> in(gst_element_get_static_pad(converter, "sink"));
   const GstOwn<GstPad> out(gst_element_get_static_pad(converter, "src"));
+  // Left to itself, videoconvert makes RGB of 4:4:4: twice the bytes, and dearer.
+  if (const GstOwn<GstCaps> nearest = NearestRawCaps(caps); nearest != nullptr) {
+    g_object_set(sink_, "caps", nearest.get(), nullptr);
+  }
   gst_pad_link(out.get(), sink.get());
   Start(converter);
   gst_pad_link(pad, in.get());
@@ -255,7 +278,7 @@ GstPadProbeReturn Autoplug::OnRawCaps(GstPad* pad, GstPadProbeInfo* info, gpoint
   GstCaps* caps = nullptr;
   gst_event_parse_caps(event, &caps);
   // The event goes to whoever is linked when this returns.
-  if (!ParseRawFormat(caps)) static_cast<Autoplug*>(self)->InsertConverter(pad);
+  if (!ParseRawFormat(caps)) static_cast<Autoplug*>(self)->InsertConverter(pad, caps);
   return GST_PAD_PROBE_OK;
 }
 
@@ -282,21 +305,23 @@ void Autoplug::ExtendWhenKnown(GstPad* pad, bool framed) {
       return;
     }
   }
-  const std::string_view media = MediaOf(caps.get());
-  bool other = !IsVideoMedia(media) && !media.starts_with("application/x-rtp");
+  Consider(pad, caps.get(), framed);
+}
+
+void Autoplug::Consider(GstPad* pad, const GstCaps* caps, bool framed) {
+  const std::string_view media = MediaOf(caps);
+  bool other = media.starts_with("audio/") || media.starts_with("text/") ||
+               media.starts_with("subpicture/") || media.starts_with("closedcaption/");
   if (media == "application/x-rtp") {
-    const gchar* kind = gst_structure_get_string(gst_caps_get_structure(caps.get(), 0), "media");
+    const gchar* kind = gst_structure_get_string(gst_caps_get_structure(caps, 0), "media");
     other = kind == nullptr || std::string_view(kind) != "video";
-  }
-  if (other && media.find("subpicture") == std::string_view::npos) {
-    const std::lock_guard lock(mutex_);
-    if (seen_.empty()) seen_ = CapsText(caps.get());
   }
   {
     const std::lock_guard lock(mutex_);
+    if (other && seen_.empty()) seen_ = CapsText(caps);
     if (other || video_taken_) return;
   }
-  Extend(pad, caps.get(), framed);
+  Extend(pad, caps, framed);
 }
 
 GstPadProbeReturn Autoplug::OnFirstCaps(GstPad* pad, GstPadProbeInfo* info, gpointer self) {
@@ -305,7 +330,7 @@ GstPadProbeReturn Autoplug::OnFirstCaps(GstPad* pad, GstPadProbeInfo* info, gpoi
   GstCaps* caps = nullptr;
   gst_event_parse_caps(event, &caps);
   const bool framed = GPOINTER_TO_INT(g_object_get_data(G_OBJECT(pad), kFramedKey)) != 0;
-  static_cast<Autoplug*>(self)->Extend(pad, caps, framed);
+  static_cast<Autoplug*>(self)->Consider(pad, caps, framed);
   return GST_PAD_PROBE_REMOVE;
 }
 

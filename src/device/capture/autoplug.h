@@ -48,6 +48,9 @@ class Autoplug {
 
   std::string Description() const;
   bool UsesHardware() const;
+  // Where an error came while nothing but other streams was seen: that the source holds no video.
+  // OK else.
+  Status ExplainNoVideo() const;
 
  private:
   static void OnPadAdded(GstElement* element, GstPad* pad, gpointer self);
@@ -56,12 +59,14 @@ class Autoplug {
   static GstPadProbeReturn OnRawCaps(GstPad* pad, GstPadProbeInfo* info, gpointer self);
 
   void ExtendWhenKnown(GstPad* pad, bool framed);
+  // Extends by video, remembers what else there is.
+  void Consider(GstPad* pad, const GstCaps* caps, bool framed);
   bool ExtendContainer(GstPad* pad, const GstCaps* caps);
   void ExtendRtp(GstPad* pad, const GstCaps* caps);
-  bool ExtendCoded(GstPad* pad, const std::string& caps, bool framed);
+  void ExtendCoded(GstPad* pad, const std::string& caps, const std::vector<DecodeChain>& chains);
   bool LinkChain(GstPad* pad, const DecodeChain& chain);
   void LinkToSink(GstPad* pad, const GstCaps* caps);
-  void InsertConverter(GstPad* pad);
+  void InsertConverter(GstPad* pad, const GstCaps* caps);
   GstElement* Add(const std::string& factory);
   bool Start(GstElement* element);
   bool TakeVideo();

@@ -42,7 +42,9 @@ Result<std::vector<std::string>> ListPictures(const std::string& folder) {
 }  // namespace
 
 FolderSource::FolderSource(SourceOptions options, std::string folder, const Clock& clock)
-    : options_(std::move(options)), folder_(std::move(folder)), delivery_(clock) {}
+    : options_(std::move(options)), folder_(std::move(folder)), delivery_(clock) {
+  while (folder_.size() > 1 && folder_.back() == '/') folder_.pop_back();
+}
 
 FolderSource::~FolderSource() {
   Stop();

@@ -47,7 +47,7 @@ class FolderSource final : public Source {
   bool Show(Frame frame);
 
   const SourceOptions options_;
-  const std::string folder_;
+  std::string folder_;
   Delivery delivery_;
   FramePool pool_;
   Pacer pacer_{1};

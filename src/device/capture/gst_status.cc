@@ -1,5 +1,6 @@
 #include "device/capture/gst_status.h"
 
+#include <algorithm>
 #include <string_view>
 
 #include "base/log.h"
@@ -15,6 +16,8 @@ std::string Detail(const GError& error, const char* debug) {
   while (!text.empty() && text.back() == '\n') text.remove_suffix(1);
   const std::size_t line = text.rfind('\n');
   std::string detail(line != std::string_view::npos ? text.substr(line + 1) : error.message);
+  // souphttpsrc repeats the URL that the sentence begins with.
+  detail.resize(std::min(detail.size(), detail.find(", URL: ")));
   while (!detail.empty() && (detail.back() == '.' || detail.back() == ' ')) detail.pop_back();
   return log::MaskSecrets(detail);
 }
@@ -36,8 +39,12 @@ bool IsNetwork(SourceKind kind) {
          kind == SourceKind::kHttpFile;
 }
 
+Status Unreachable(const std::string& what, const std::string& tail) {
+  return UnavailableError(what + " cannot be reached" + tail + "; check host, port and network");
+}
+
 Status ResourceStatus(int code, const std::string& what, const std::string& detail,
-                      const SourceUri& uri) {
+                      const SourceUri& uri, bool began) {
   const bool network = IsNetwork(uri.kind);
   const std::string tail = " (" + detail + ")";
   switch (code) {
@@ -56,10 +63,7 @@ Status ResourceStatus(int code, const std::string& what, const std::string& deta
     case GST_RESOURCE_ERROR_OPEN_READ:
     case GST_RESOURCE_ERROR_OPEN_WRITE:
     case GST_RESOURCE_ERROR_OPEN_READ_WRITE:
-      if (network) {
-        return UnavailableError(what + " cannot be reached" + tail +
-                                "; check host, port and network");
-      }
+      if (network) return Unreachable(what, tail);
       return PermissionDeniedError(what + " cannot be opened" + tail + "; check its permissions");
     case GST_RESOURCE_ERROR_SETTINGS:
       return InvalidArgumentError(
@@ -67,6 +71,7 @@ Status ResourceStatus(int code, const std::string& what, const std::string& deta
           "; check source.width, source.height, source.fps and source.transport");
     default: break;
   }
+  if (network && !began) return Unreachable(what, tail);
   if (network || uri.kind == SourceKind::kCamera) {
     return UnavailableError(what + " broke off" + tail + "; check the device and the network");
   }
@@ -75,11 +80,13 @@ Status ResourceStatus(int code, const std::string& what, const std::string& deta
 
 }  // namespace
 
-Status StatusFromGst(const GError& error, const char* debug, const SourceUri& uri) {
+Status StatusFromGst(const GError& error, const char* debug, const SourceUri& uri, bool began) {
   const std::string what = std::string(Noun(uri.kind)) + " " + uri.shown;
   const std::string detail = Detail(error, debug);
   const std::string tail = " (" + detail + ")";
-  if (error.domain == GST_RESOURCE_ERROR) return ResourceStatus(error.code, what, detail, uri);
+  if (error.domain == GST_RESOURCE_ERROR) {
+    return ResourceStatus(error.code, what, detail, uri, began);
+  }
   if (error.domain == GST_STREAM_ERROR) {
     switch (error.code) {
       case GST_STREAM_ERROR_TYPE_NOT_FOUND:
@@ -90,6 +97,10 @@ Status StatusFromGst(const GError& error, const char* debug, const SourceUri& ur
         return UnimplementedError(what + " needs a decoder that is not installed" + tail +
                                   "; install gstreamer1.0-libav and gstreamer1.0-plugins-bad");
       default: break;
+    }
+    // souphttpsrc tells a refused connection and an unknown host as this.
+    if (IsNetwork(uri.kind) && !began && error.code == GST_STREAM_ERROR_FAILED) {
+      return Unreachable(what, "");
     }
     if (uri.kind != SourceKind::kPath && uri.kind != SourceKind::kHttpFile) {
       return UnavailableError(what + " broke off" + tail + "; check the device and the network");

@@ -13,8 +13,8 @@
 namespace selvedge {
 
 // `debug` is the message's detail text, may be null; its last line joins the sentence, secrets
-// masked.
-Status StatusFromGst(const GError& error, const char* debug, const SourceUri& uri);
+// masked. `began`: something had arrived before the error.
+Status StatusFromGst(const GError& error, const char* debug, const SourceUri& uri, bool began);
 
 // "cannot decode H.265 … install gstreamer1.0-libav" for coded video that this machine cannot
 // decode.

@@ -41,8 +41,8 @@ Result<std::unique_ptr<PictureDecoder>> PictureDecoder::Make(std::string_view ty
   GstBin* bin = GST_BIN(decoder->pipeline_);
   gst_bin_add_many(bin, decoder->source_, decoder->sink_, nullptr);
   const GstOwn<GstCaps> caps(gst_caps_from_string(kRawCaps));
-  g_object_set(decoder->sink_, "caps", caps.get(), "sync", FALSE, "enable-last-sample", FALSE,
-               "max-buffers", 1, nullptr);
+  g_object_set(decoder->sink_, "caps", caps.get(), "sync", FALSE, "async", FALSE,
+               "enable-last-sample", FALSE, "max-buffers", 1, nullptr);
   const GstOwn<GstPad> sink_pad(gst_element_get_static_pad(decoder->sink_, "sink"));
   gst_pad_add_probe(sink_pad.get(), GST_PAD_PROBE_TYPE_QUERY_DOWNSTREAM, OfferVideoMeta, nullptr,
                     nullptr);

@@ -189,13 +189,15 @@ Status Session::BuildTest() {
                            std::to_string(test.width) + ", height=(int)" +
                            std::to_string(test.height) + ", framerate=(fraction)" +
                            Fraction(test.fps);
-  GstElement* source = Add("videotestsrc", "pattern=ball");
+  GstElement* source = Add("videotestsrc", "pattern=smpte75 horizontal-speed=4");
   GstElement* filter = Add("capsfilter", "caps=\"" + text + "\"");
   if (source == nullptr || filter == nullptr) {
     return UnimplementedError(
         "test:// needs GStreamer's videotestsrc; install gstreamer1.0-plugins-base");
   }
-  gst_util_set_object_arg(G_OBJECT(source), "pattern", "ball");
+  // Moves, and costs a fifth of what the bouncing ball does.
+  gst_util_set_object_arg(G_OBJECT(source), "pattern", "smpte75");
+  SetIfPresent(source, "horizontal-speed", "4");
   SetIfPresent(source, "animation-mode", "frames");
   if (test.frames > 0) g_object_set(source, "num-buffers", test.frames, nullptr);
   const GstOwn<GstCaps> caps(gst_caps_from_string(text.c_str()));
@@ -240,7 +242,8 @@ Session::Event Session::Wait(Nanos timeout) {
       gst_message_parse_error(message.get(), &raw_error, &raw_debug);
       const GstOwn<GError> error(raw_error);
       const GstOwn<gchar> debug(raw_debug);
-      error_ = StatusFromGst(*error, debug.get(), parameters_.uri);
+      error_ = autoplug_.ExplainNoVideo();
+      if (error_.ok()) error_ = StatusFromGst(*error, debug.get(), parameters_.uri, began_.load());
       return Event::kError;
     }
     default: return Event::kNone;
@@ -290,6 +293,7 @@ Nanos Session::BaseTime() const {
 GstFlowReturn Session::HandleSample(GstAppSink* sink, gpointer data) {
   auto* self = static_cast<Session*>(data);
   const GstOwn<GstSample> sample(gst_app_sink_pull_sample(sink));
+  self->began_.store(true, std::memory_order_relaxed);
   if (sample == nullptr || self->abandoned_.load(std::memory_order_relaxed))
     return GST_FLOW_FLUSHING;
   return self->on_sample_(*self, sample.get()) ? GST_FLOW_OK : GST_FLOW_FLUSHING;
@@ -320,7 +324,9 @@ GstBusSyncReply Session::HandleMessage(GstBus*, GstMessage* message, gpointer) {
 
 void Session::HandleType(GstElement* typefind, guint, GstCaps* caps, gpointer data) {
   const GstOwn<GstPad> pad(gst_element_get_static_pad(typefind, "src"));
-  static_cast<Session*>(data)->autoplug_.Extend(pad.get(), caps, false);
+  auto* self = static_cast<Session*>(data);
+  self->began_.store(true);
+  self->autoplug_.Extend(pad.get(), caps, false);
 }
 
 gboolean Session::HandleStream(GstElement*, guint, GstCaps* caps, gpointer) {

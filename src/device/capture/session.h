@@ -88,7 +88,8 @@ class Session : public std::enable_shared_from_this<Session> {
   GstBus* const bus_;
   Autoplug autoplug_;
   std::atomic<bool> abandoned_{false};
-  Status error_;  // the supervisor's
+  std::atomic<bool> began_{false};  // the content's type is known
+  Status error_;                    // the supervisor's
 
   mutable std::mutex mutex_;
   std::condition_variable closed_;

@@ -5,8 +5,12 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <chrono>
 #include <cmath>
+#include <cstring>
+#include <fstream>
 #include <random>
 #include <utility>
 
@@ -33,6 +37,16 @@ bool IsLiveKind(SourceKind kind) {
   return kind == SourceKind::kRtsp || kind == SourceKind::kHttpLive || kind == SourceKind::kCamera;
 }
 
+// A RIFF file (AVI) that is shorter than its header says: the demuxer would end it without a word.
+bool IsCutOffRiff(const std::string& path, std::uint64_t size) {
+  std::array<unsigned char, 8> head = {};
+  std::ifstream file(path, std::ios::binary);
+  if (!file.read(reinterpret_cast<char*>(head.data()), head.size())) return false;
+  if (std::memcmp(head.data(), "RIFF", 4) != 0) return false;
+  const std::uint64_t told = head[4] | head[5] << 8 | head[6] << 16 | std::uint64_t{head[7]} << 24;
+  return size < told + 8;
+}
+
 // What can be said about a file before GStreamer opens it, more clearly than GStreamer would.
 Status CheckFile(const std::string& path) {
   struct stat info = {};
@@ -48,6 +62,10 @@ Status CheckFile(const std::string& path) {
                                 " is no regular file; give a video file or a folder of pictures");
   }
   if (info.st_size == 0) return InvalidArgumentError(what + " is empty; give a video");
+  if (IsCutOffRiff(path, static_cast<std::uint64_t>(info.st_size))) {
+    log::Warning("capture", "the file is shorter than its header says; it seems to be cut off",
+                 {{"source", path}, {"bytes", info.st_size}});
+  }
   return OkStatus();
 }
 
