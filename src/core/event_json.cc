@@ -72,7 +72,11 @@ class JsonWriter {
   void Real(std::string_view key, T value) {
     if (!std::isfinite(value)) return;
     Key(key);
-    Digits(value);
+    if (value == 0 && std::signbit(value)) {
+      out_ += "-0.0";  // protobuf reads -0 as the integer, which has no sign
+    } else {
+      Digits(value);
+    }
     fresh_ = false;
   }
 

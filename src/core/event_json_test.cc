@@ -68,11 +68,13 @@ class RandomMessage {
   // Of any magnitude: 0 and the largest are as likely as those between.
   std::uint64_t Bits() { return random_() >> (random_() % 64); }
   float Float() {
+    if (random_() % 16 == 0) return -0.0F;
     if (random_() % 2 == 0) return static_cast<float>(random_() % 10'000) / 16;
     const auto v = std::bit_cast<float>(static_cast<std::uint32_t>(random_()));
     return std::isfinite(v) ? v : 0.5F;
   }
   double Double() {
+    if (random_() % 16 == 0) return -0.0;
     const auto v = std::bit_cast<double>(random_());
     return std::isfinite(v) ? v : 0.25;
   }
@@ -128,7 +130,9 @@ TEST(EventJson, ReadsWhatProtobufWrites) {
     ASSERT_TRUE(google::protobuf::util::MessageToJsonString(event, &text, options).ok());
     const Result<v1::Event> read = ParseEventLine(text);
     ASSERT_TRUE(read) << read.error().ToString() << "\n" << text;
-    ASSERT_TRUE(MessageDifferencer::Equals(event, *read)) << text;
+    v1::Event expected;  // not `event`: protobuf itself loses the sign of -0
+    ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(text, &expected).ok());
+    ASSERT_TRUE(MessageDifferencer::Equals(expected, *read)) << text;
   }
 }
 
@@ -216,6 +220,9 @@ TEST(EventJson, ReaderIgnoresFieldsOfLaterVersionsAndTheEndOfLine) {
   ASSERT_TRUE(event) << event.error().ToString();
   EXPECT_EQ(event->frame(), 3U);
   EXPECT_EQ(event->id(), "a");
+  const auto mars = ParseEventLine(R"({"provenance":"MARS"})");
+  ASSERT_TRUE(mars) << mars.error().ToString();
+  EXPECT_EQ(mars->provenance(), v1::PROVENANCE_UNSPECIFIED);
 }
 
 TEST(EventJson, ReaderRefusesWhatIsNoEvent) {
@@ -234,7 +241,7 @@ TEST(EventJson, ReaderRefusesWhatIsNoEvent) {
                            "{\"detections\":[3]}",
                            "{\"id\":5}",
                            "{\"model\":\"x\"}",
-                           "{\"provenance\":\"MARS\"}",
+
                            "{} {}",
                            "{}x",
                            "{\"id\":\"\xFF\"}",
@@ -243,7 +250,8 @@ TEST(EventJson, ReaderRefusesWhatIsNoEvent) {
                            "{\"decision\":{\"value\":\"Infinity\"}}",
                            "{\"times\":{\"queue_us\":-1}}"}) {
     const auto event = ParseEventLine(line);
-    ASSERT_FALSE(event) << line;
+    EXPECT_FALSE(event) << line;
+    if (event) continue;
     EXPECT_EQ(event.error().code(), StatusCode::kInvalidArgument) << line;
     EXPECT_EQ(event.error().message().find('\n'), std::string::npos) << line;
   }
