@@ -84,7 +84,8 @@ Result<GstOwn<GstSample>> PictureDecoder::Decode(const std::string& path) {
     reason = error->message;
     g_error_free(error);
   }
-  gst_element_set_state(pipeline_, GST_STATE_READY);
+  // Down to NULL: a mere READY would leave appsink at its end of the stream.
+  gst_element_set_state(pipeline_, GST_STATE_NULL);
   gst_bus_set_flushing(bus.get(), TRUE);
   gst_bus_set_flushing(bus.get(), FALSE);
   if (sample == nullptr || gst_sample_get_buffer(sample.get()) == nullptr) {
