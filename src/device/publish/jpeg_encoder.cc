@@ -3,7 +3,6 @@
 #include <turbojpeg.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 namespace selvedge {
@@ -40,40 +39,8 @@ constexpr MatrixChange ChangeOf(Weights from, Weights to) {
           (red_cr - y_cr) / (2 * (1 - to.red))};
 }
 
-std::uint8_t ToByte(double value) {
-  return static_cast<std::uint8_t>(std::clamp(std::lround(value), 0L, 255L));
-}
 std::uint8_t ClampToByte(int value) {
   return static_cast<std::uint8_t>(std::clamp(value, 0, 255));
-}
-
-struct RangeTables {
-  std::array<std::uint8_t, 256> luma;
-  std::array<std::uint8_t, 256> chroma;
-};
-// From 16..235 (luma) and 16..240 (chroma) to 0..255.
-RangeTables MakeRangeTables() {
-  RangeTables tables{};
-  for (int i = 0; i < 256; ++i) {
-    const auto at = static_cast<std::size_t>(i);
-    tables.luma[at] = ToByte((i - 16) * 255.0 / 219);
-    tables.chroma[at] = ToByte((i - 128) * 255.0 / 224 + 128);
-  }
-  return tables;
-}
-
-void ConvertRange(const RangeTables& tables, I420Image* picture) {
-  const int width = picture->width();
-  const int height = picture->height();
-  for (int plane = 0; plane < 3; ++plane) {
-    const auto& table = plane == 0 ? tables.luma : tables.chroma;
-    const int columns = plane == 0 ? width : width / 2;
-    const int rows = plane == 0 ? height : height / 2;
-    for (int y = 0; y < rows; ++y) {
-      std::uint8_t* row = picture->plane(plane) + y * picture->stride(plane);
-      for (int x = 0; x < columns; ++x) row[x] = table[row[x]];
-    }
-  }
 }
 
 // Two rows of luma and one of each chroma.
@@ -103,11 +70,7 @@ void ConvertRows(const MatrixChange& change, int y, I420Image* picture) {
 }  // namespace
 
 void ConvertToJfif(I420Image* picture) {
-  if (!picture->full_range()) {
-    static const RangeTables tables = MakeRangeTables();
-    ConvertRange(tables, picture);
-  }
-  if (picture->matrix() == ColorMatrix::kBt601) return;
+  if (picture->View().matrix == ColorMatrix::kBt601) return;
   static constexpr MatrixChange kChange = ChangeOf(kBt709, kBt601);
   for (int y = 0; y < picture->height() / 2; ++y) ConvertRows(kChange, y, picture);
 }

@@ -2,9 +2,9 @@
 
 // JpegEncoder: I420 pictures to JPEG, straight from the planes.
 //
-// JFIF means BT.601 at full range, so pictures of another matrix or range are converted in place
-// first; without that, video would look washed out. Owned by one thread. Memory is kept from
-// picture to picture.
+// JFIF means BT.601 at full range. The range is full already; a picture of another matrix is
+// converted in place first, or reds and greens would be off. Owned by one thread. Memory is kept
+// from picture to picture.
 
 #include <cstdint>
 #include <string_view>
@@ -15,7 +15,8 @@
 
 namespace selvedge {
 
-// Y'CbCr of `matrix` and range becomes that of JFIF (ITU-T T.871, section 7), in place.
+// BT.709 becomes BT.601, JFIF's matrix (ITU-T T.871, section 7), in place. Once for each picture
+// copied.
 void ConvertToJfif(I420Image* picture);
 
 class JpegEncoder {

@@ -138,9 +138,8 @@ SyntheticView::SyntheticView(int port) : server_(ServerOptions(port)) {
   LiveViewOptions options;
   options.enabled = true;
   options.labels = {"person"};
-  options.overlays = {
-      {"loading bay", {{430, 300}, {740, 300}, {760, 560}, {400, 560}}, true, false},
-      {"gate", {{40, 420}, {330, 300}}, false, false}};
+  options.overlays = {{"loading bay", {{430, 300}, {740, 300}, {760, 560}, {400, 560}}},
+                      {"gate", {{40, 420}, {330, 300}}, false}};
   auto view = LiveView::Create(options);
   Check(view ? OkStatus() : view.error());
   view_ = std::move(*view);
