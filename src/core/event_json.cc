@@ -272,6 +272,9 @@ Result<v1::Event> ParseEventLine(std::string_view line) {
     const std::string text(status.message());
     return Err(InvalidArgumentError("event line: " + text.substr(0, text.find('\n'))));
   }
+  // Protobuf 3.21 takes {"detections":[{"":{}}]} for an unknown field of the detection's enclosing
+  // message.
+  event.DiscardUnknownFields();
   if (!IsFinite(event)) {
     return Err(InvalidArgumentError("event line: a score, box, value or threshold is not finite"));
   }

@@ -220,6 +220,9 @@ TEST(EventJson, ReaderIgnoresFieldsOfLaterVersionsAndTheEndOfLine) {
   ASSERT_TRUE(event) << event.error().ToString();
   EXPECT_EQ(event->frame(), 3U);
   EXPECT_EQ(event->id(), "a");
+  const auto nameless = ParseEventLine(R"({"detections":[{"":{"label":"x"}}]})");
+  ASSERT_TRUE(nameless) << nameless.error().ToString();
+  EXPECT_EQ(nameless->ShortDebugString(), "detections { }");
   const auto mars = ParseEventLine(R"({"provenance":"MARS"})");
   ASSERT_TRUE(mars) << mars.error().ToString();
   EXPECT_EQ(mars->provenance(), v1::PROVENANCE_UNSPECIFIED);
