@@ -37,6 +37,14 @@ def skip_reason(output):
     return lines[-1] if lines else ""
 
 
+def could_not_run(case):
+    """Whether ctest calls a test "skipped" that did not skip itself: its executable was not built, say."""
+    if case.get("status") != "notrun":
+        return False
+    skipped = case.find("skipped")
+    return skipped is None or not (skipped.get("message") or "").startswith("SKIP_")
+
+
 def read_run(path):
     """The Run of build/PRESET/junit/LABEL.xml; a file that cannot be read is a problem, not an exception."""
     path = pathlib.Path(path)
@@ -50,9 +58,9 @@ def read_run(path):
         name = case.get("name", "?")
         run.seconds += float(case.get("time", "0"))
         status = case.get("status", "")
-        if case.find("failure") is not None or status == "fail":
+        if case.find("failure") is not None or status == "fail" or could_not_run(case):
             run.failed.append(name)
-        elif case.find("skipped") is not None or status == "notrun":
+        elif status == "notrun":
             run.skipped[name] = skip_reason(case.findtext("system-out") or "")
         elif status == "disabled":
             run.problems.append(f"{run.preset}/{run.label}: {name} is disabled; repair it or remove it")

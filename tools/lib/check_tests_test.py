@@ -15,8 +15,8 @@ FAILED = '<testcase name="A.Fails" time="1" status="fail"><failure message=""/><
 DISABLED = '<testcase name="A.Off" time="0" status="disabled"/>'
 
 
-def skipped(output):
-    return (f'<testcase name="A.Skips" time="0" status="notrun"><skipped message="x"/>'
+def skipped(output, message="SKIP_RETURN_CODE=77"):
+    return (f'<testcase name="A.Skips" time="0" status="notrun"><skipped message="{message}"/>'
             f"<system-out>{output}</system-out></testcase>")
 
 
@@ -74,6 +74,11 @@ class ReportTest(unittest.TestCase):
             "[ RUN      ] A.Skips\na_test.cc:7: Skipped\n\n[  SKIPPED ] A.Skips (0 ms)\n"))
         self.assertFalse(good)
         self.assertIn("ERROR   dev/unit: A.Skips is skipped without a reason", lines)
+
+    def test_a_test_that_was_not_built_is_red(self):
+        lines, good = self.report(unit=PASSED + skipped("", message="Unable to find executable"))
+        self.assertFalse(good)
+        self.assertIn("FAILED  dev/unit: A.Skips", lines)
 
     def test_a_disabled_test_is_red(self):
         _, good = self.report(unit=PASSED + DISABLED)
