@@ -176,6 +176,14 @@ TEST(MeasureTrackingTest, ASwitchByHand) {
   EXPECT_DOUBLE_EQ(accuracy.idf1(), 2 * 2.0 / (4 + 4));
 }
 
+TEST(MeasureTrackingTest, OnlyTheChangeIsASwitch) {
+  Frames frames(2, {{Label(0)}, {Found(0, 0.9F, 1)}});
+  frames.resize(5, {{Label(0)}, {Found(0, 0.9F, 2)}});
+  EXPECT_EQ(Measure(frames).id_switches, 1);
+  frames.resize(7, {{Label(0)}, {Found(0, 0.9F, 1)}});
+  EXPECT_EQ(Measure(frames).id_switches, 2) << "back to the first track";
+}
+
 TEST(MeasureTrackingTest, APairingHoldsThoughAnotherBoxIsNearer) {
   // In frame 2, track 2 sits exactly on the object, but track 1 still overlaps enough.
   const Frames frames = {

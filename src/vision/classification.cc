@@ -20,6 +20,7 @@ class ClassificationDecoder : public Decoder {
       : output_(std::move(output)),
         rule_(rule),
         background_(static_cast<std::size_t>(card.decoder.background_classes)),
+        labels_(card.labels.size()),
         top_k_(static_cast<std::size_t>(std::max(card.decoder.top_k, 0))) {
     scores_.reserve(expected);
     order_.reserve(expected);
@@ -30,7 +31,10 @@ class ClassificationDecoder : public Decoder {
     out->clear();
     Rows rows;
     SELVEDGE_RETURN_IF_ERROR(output_.Read(outputs, &rows));
-    if (rows.values.size() <= background_) return output_.Mismatch("a score per class");
+    if (rows.values.size() <= background_ ||
+        !FitsLabels(labels_, static_cast<std::int64_t>(rows.values.size() - background_))) {
+      return output_.Mismatch("a score per class");
+    }
     scores_.assign(rows.values.begin(), rows.values.end());
     Activate();
     order_.clear();
@@ -85,6 +89,7 @@ class ClassificationDecoder : public Decoder {
   OutputReader output_;
   const ScoreRule rule_;
   const std::size_t background_;
+  const std::size_t labels_;
   const std::size_t top_k_;
   std::vector<float> scores_;
   std::vector<std::int32_t> order_;

@@ -231,9 +231,7 @@ void BoxCollector::Finish(const ImageTransform& transform, Detections* out) {
 }
 
 Status CheckLabels(const ModelCard& card, std::int64_t classes, const OutputReader& output) {
-  if (card.labels.empty() || static_cast<std::int64_t>(card.labels.size()) == classes) {
-    return OkStatus();
-  }
+  if (FitsLabels(card.labels.size(), classes)) return OkStatus();
   return InvalidArgumentError(
       "the card lists " + std::to_string(card.labels.size()) + " labels, but the model's output " +
       output.spec().ToString() + " has " + std::to_string(classes) + " classes" +

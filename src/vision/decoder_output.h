@@ -112,7 +112,12 @@ class BoxCollector {
   float floor_ = 0;
 };
 
-// InvalidArgument where the card has labels, and not `classes` of them.
+// False where the card has labels, and not `classes` of them: for every frame, as a model need not
+// fix the dimension.
+inline bool FitsLabels(std::size_t labels, std::int64_t classes) {
+  return labels == 0 || static_cast<std::int64_t>(labels) == classes;
+}
+// The same as a sentence, for when the decoder is made.
 Status CheckLabels(const ModelCard& card, std::int64_t classes, const OutputReader& output);
 
 }  // namespace selvedge

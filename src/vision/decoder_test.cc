@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "vision/allocation_counter.h"
+#include "base/allocation_counter.h"
 #include "vision/decoder_testing.h"
 
 namespace selvedge {
@@ -150,6 +150,22 @@ TEST(YoloTest, UnfixedNumberOfBoxes) {
   c.v5.specs[0].shape = {1, -1, 7};
   EXPECT_EQ(DecodeWith(CardOf(DecoderKind::kYoloV8), c.v8).size(), 2U);
   EXPECT_EQ(DecodeWith(CardOf(DecoderKind::kYoloV5), c.v5).size(), 2U);
+}
+
+TEST(YoloTest, ClassesThatOnlyTheFrameTellsMustFitTheLabels) {
+  for (const bool v8 : {false, true}) {
+    YoloCase c = MakeYolo();
+    FakeOutputs& outputs = v8 ? c.v8 : c.v5;
+    outputs.specs[0].shape = {1, -1, -1};
+    ModelCard card = CardOf(v8 ? DecoderKind::kYoloV8 : DecoderKind::kYoloV5);
+    card.labels = {"a"};
+    auto decoder = MakeDecoder(card, outputs.specs);
+    ASSERT_TRUE(decoder.has_value());
+    Detections d;
+    EXPECT_EQ((*decoder)->Decode(outputs.views, Identity(100, 100), &d).code(),
+              StatusCode::kInvalidArgument);
+    EXPECT_TRUE(d.empty());
+  }
 }
 
 TEST(YoloTest, SaysWhatIsWrongWithTheCard) {

@@ -6,6 +6,7 @@
 
 #include "vision/decoder.h"
 #include "vision/preprocess.h"
+#include "vision/preprocess_internal.h"
 
 namespace selvedge {
 namespace {
@@ -34,6 +35,18 @@ Status CheckNumbers(const ModelInput& input) {
   return OkStatus();
 }
 
+// Whether the normalised values of every pixel are numbers that can be computed with.
+Status CheckRange(const ModelInput& input, const TensorSpec& tensor) {
+  const double scale = IsQuantised(tensor) ? static_cast<double>(tensor.scale) : 1.0;
+  for (int c = 0; c < 3; ++c) {
+    const double farthest = 255.0 + std::abs(static_cast<double>(input.mean[c]));
+    if (farthest / std::abs(input.std[c] * scale) < 1e30) continue;
+    return InvalidArgumentError("the card's input.mean and input.std make values for the input " +
+                                tensor.ToString() + " that no float32 holds");
+  }
+  return OkStatus();
+}
+
 Status CheckType(const TensorSpec& tensor) {
   switch (tensor.type) {
     case DataType::kFloat32:
@@ -58,9 +71,16 @@ Status CheckType(const TensorSpec& tensor) {
 
 }  // namespace
 
+bool IsQuantised(const TensorSpec& tensor) {
+  const bool integer = tensor.type == DataType::kUint8 || tensor.type == DataType::kInt8 ||
+                       tensor.type == DataType::kInt32;
+  return integer && tensor.scale > 0;
+}
+
 Status CheckImageInput(const ModelInput& input, const TensorSpec& tensor) {
   SELVEDGE_RETURN_IF_ERROR(CheckNumbers(input));
   SELVEDGE_RETURN_IF_ERROR(CheckType(tensor));
+  SELVEDGE_RETURN_IF_ERROR(CheckRange(input, tensor));
   const bool nhwc = input.layout == TensorLayout::kNhwc;
   const Shape wanted =
       nhwc ? Shape{1, input.height, input.width, 3} : Shape{1, 3, input.height, input.width};

@@ -100,6 +100,10 @@ TEST(ModelCheckTest, NumbersThatCannotBe) {
   card = PersonCard();
   card.input.width = 0;
   EXPECT_NE(Complaint(card, Model{}).find("input.width"), std::string::npos);
+  Model quantised;
+  quantised.inputs[0].type = DataType::kInt8;
+  quantised.inputs[0].scale = 1e-36F;
+  EXPECT_NE(Complaint(PersonCard(), quantised).find("no float32 holds"), std::string::npos);
   card = PersonCard();
   card.temperature = 0;
   EXPECT_NE(Complaint(card, Model{}).find("temperature"), std::string::npos);

@@ -94,7 +94,7 @@ Result<std::vector<MotEntry>> ParseMot(std::string_view text, std::string_view n
                                        const MotLimits& limits) {
   struct Hash {
     std::size_t operator()(const std::pair<std::int32_t, std::int64_t>& key) const {
-      return std::hash<std::int64_t>()(key.second * 1000003 + key.first);
+      return static_cast<std::size_t>(key.second) * 1000003U + static_cast<std::size_t>(key.first);
     }
   };
   std::vector<MotEntry> entries;

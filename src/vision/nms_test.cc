@@ -6,7 +6,7 @@
 #include <random>
 #include <vector>
 
-#include "vision/allocation_counter.h"
+#include "base/allocation_counter.h"
 
 namespace selvedge {
 namespace {

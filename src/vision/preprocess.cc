@@ -411,8 +411,7 @@ Result<Preprocessor> Preprocessor::CreateWith(const ModelInput& input, const Ten
   state->tensor = tensor;
   const std::size_t elements = 3 * static_cast<std::size_t>(input.width) * input.height;
   state->tensor_bytes = elements * SizeOf(tensor.type);
-  const bool quantised =
-      tensor.scale > 0 && SizeOf(tensor.type) != 2 && tensor.type != DataType::kFloat32;
+  const bool quantised = IsQuantised(tensor);
   const float scale = quantised ? tensor.scale : 1.0F;
   const float zero_point = quantised ? static_cast<float>(tensor.zero_point) : 0.0F;
   state->pad_row.resize(3 * static_cast<std::size_t>(input.width));

@@ -6,6 +6,7 @@
 #include "base/status.h"
 #include "core/frame.h"
 #include "core/model_card.h"
+#include "core/tensor.h"
 #include "vision/preprocess.h"
 
 namespace selvedge {
@@ -23,6 +24,9 @@ struct Placement {
 // kMaxSide.
 ImageTransform MakeTransform(ResizeMode resize, int source_width, int source_height,
                              int input_width, int input_height, Placement* placement);
+
+// Whether pictures for this tensor go through its scale and zero point.
+bool IsQuantised(const TensorSpec& tensor);
 
 // InvalidArgument where the view cannot be a picture: sides, planes, strides.
 Status CheckImage(const ImageView& image);

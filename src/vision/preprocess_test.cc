@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "vision/allocation_counter.h"
+#include "base/allocation_counter.h"
 #include "vision/preprocess_kernels.h"
 
 namespace selvedge {

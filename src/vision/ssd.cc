@@ -36,6 +36,7 @@ class SsdDecoder : public Decoder {
         rule_(rule),
         anchors_(std::move(anchors)),
         background_(card.decoder.background_classes),
+        labels_(card.labels.size()),
         box_scale_(card.decoder.box_scale),
         input_width_(static_cast<float>(card.input.width)),
         input_height_(static_cast<float>(card.input.height)),
@@ -49,10 +50,12 @@ class SsdDecoder : public Decoder {
     SELVEDGE_RETURN_IF_ERROR(boxes_.Read(outputs, &boxes));
     SELVEDGE_RETURN_IF_ERROR(scores_.Read(outputs, &scores));
     if (boxes.columns != 4 || boxes.rows != static_cast<std::int64_t>(anchors_.size()) ||
-        scores.rows != boxes.rows || scores.columns <= background_) {
+        scores.rows != boxes.rows || scores.columns <= background_ ||
+        !FitsLabels(labels_, scores.columns - background_)) {
       return InvalidArgumentError("an SSD of " + std::to_string(anchors_.size()) +
                                   " anchors cannot read " + std::to_string(boxes.rows) +
-                                  " boxes and " + std::to_string(scores.rows) + " scores");
+                                  " boxes and " + std::to_string(scores.rows) + " rows of " +
+                                  std::to_string(scores.columns) + " scores");
     }
     collector_.Clear();
     if (rule_.activation() == ScoreRule::Activation::kSoftmax) {
@@ -118,6 +121,7 @@ class SsdDecoder : public Decoder {
   const ScoreRule rule_;
   const std::vector<Anchor> anchors_;
   const int background_;
+  const std::size_t labels_;
   const std::array<float, 4> box_scale_;
   const float input_width_;
   const float input_height_;

@@ -7,7 +7,7 @@
 #include <random>
 #include <vector>
 
-#include "vision/allocation_counter.h"
+#include "base/allocation_counter.h"
 #include "vision/decoder_testing.h"
 
 namespace selvedge {

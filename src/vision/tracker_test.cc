@@ -113,6 +113,20 @@ TEST(TrackerTest, FoundAgainWhereItWasHeaded) {
   EXPECT_EQ(frame[0].track_id, 1);
 }
 
+TEST(TrackerTest, ALostTrackKeepsItsSize) {
+  Tracker tracker(TrackerOptions{});
+  for (int i = 0; i < 10; ++i) {
+    const auto less = 4 * static_cast<float>(i);
+    Detections frame = {{.box = {10, 10, 110 - less, 210 - 2 * less}, .score = 0.9F}};
+    tracker.Update(i * kFrame, frame);
+  }
+  tracker.Update(10 * kFrame, {});
+  const float height = tracker.tracks()[0].box.height();
+  tracker.Update(15 * kFrame, {});
+  // One frame of the trend was still predicted; five more would take 40 pixels away.
+  EXPECT_NEAR(tracker.tracks()[0].box.height(), height, 0.1);
+}
+
 TEST(TrackerTest, IdsAreNeverUsedAgain) {
   Tracker tracker({.max_lost = 150 * kMillisecond, .min_hits = 1});
   std::set<std::int64_t> seen;

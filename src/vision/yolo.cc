@@ -26,6 +26,7 @@ class YoloV5Decoder : public Decoder {
   YoloV5Decoder(const ModelCard& card, OutputReader output, ScoreRule rule)
       : output_(std::move(output)),
         rule_(rule),
+        labels_(card.labels.size()),
         // The product is a probability whatever the activation of its factors.
         product_(ScoreRule::Activation::kNone, rule.temperature(), rule.threshold()),
         // As no class score is above 1, a box whose objectness is below the product's threshold is
@@ -39,7 +40,9 @@ class YoloV5Decoder : public Decoder {
     out->clear();
     Rows rows;
     SELVEDGE_RETURN_IF_ERROR(output_.Read(outputs, &rows));
-    if (rows.columns < 6) return output_.Mismatch("5 numbers and the class scores in each row");
+    if (rows.columns < 6 || !FitsLabels(labels_, rows.columns - 5)) {
+      return output_.Mismatch("5 numbers and the class scores in each row");
+    }
     collector_.Clear();
     for (std::int64_t i = 0; i < rows.rows; ++i) {
       const float* r = rows.values.data() + rows.columns * i;
@@ -64,6 +67,7 @@ class YoloV5Decoder : public Decoder {
 
   OutputReader output_;
   const ScoreRule rule_;
+  const std::size_t labels_;
   const ScoreRule product_;
   const float least_objectness_;
   BoxCollector collector_;
@@ -74,6 +78,7 @@ class YoloV8Decoder : public Decoder {
   YoloV8Decoder(const ModelCard& card, OutputReader output, ScoreRule rule)
       : output_(std::move(output)),
         rule_(rule),
+        labels_(card.labels.size()),
         best_(Expected(output_.Columns())),
         collector_(card.decoder, Expected(output_.Columns())) {}
 
@@ -82,7 +87,9 @@ class YoloV8Decoder : public Decoder {
     out->clear();
     Rows rows;
     SELVEDGE_RETURN_IF_ERROR(output_.Read(outputs, &rows));
-    if (rows.rows < 5) return output_.Mismatch("4 numbers and the class scores of each box");
+    if (rows.rows < 5 || !FitsLabels(labels_, rows.rows - 4)) {
+      return output_.Mismatch("4 numbers and the class scores of each box");
+    }
     const auto boxes = static_cast<std::size_t>(rows.columns);
     const float* values = rows.values.data();
     FindBest(values, boxes, rows.rows - 4);
@@ -113,6 +120,7 @@ class YoloV8Decoder : public Decoder {
 
   OutputReader output_;
   const ScoreRule rule_;
+  const std::size_t labels_;
   std::vector<float> best_;
   BoxCollector collector_;
 };

@@ -55,8 +55,8 @@ TEST(CaptureFile, EveryContainerAndCodec) {
     RunPipeline(TestVideo(30) + " ! " + c.chain + " ! filesink location=" + path);
     SourceOptions options = Fast(path);
     options.hardware = false;
-    auto source = Made(options);
     Recorder recorder;
+    auto source = Made(options);
     EXPECT_EQ(PlayToEnd(*source, &recorder), OkStatus());
     EXPECT_EQ(recorder.Count(), 30u);
     ExpectNoGaps(recorder.Frames());
@@ -75,8 +75,8 @@ TEST(CaptureFile, EveryContainerAndCodec) {
 
 TEST(CaptureFile, TheDemoVideoGivesAllItsFrames) {
   if (DemoVideo().empty()) GTEST_SKIP() << "the demo video is not set up (.deps/video/vtest.avi)";
-  auto source = Made(Fast(DemoVideo()));
   Recorder recorder;
+  auto source = Made(Fast(DemoVideo()));
   EXPECT_EQ(PlayToEnd(*source, &recorder), OkStatus());
   EXPECT_EQ(recorder.Count(), 795u);
   ExpectNoGaps(recorder.Frames());
@@ -93,8 +93,8 @@ TEST(CaptureFile, SoundIsPassedOver) {
               " ! jpegenc ! queue ! m. audiotestsrc num-buffers=44 ! audioconvert ! "
               "audio/x-raw,format=S16LE ! "
               "queue ! m.");
-  auto source = Made(Fast(path));
   Recorder recorder;
+  auto source = Made(Fast(path));
   EXPECT_EQ(PlayToEnd(*source, &recorder), OkStatus());
   EXPECT_EQ(recorder.Count(), 25u);
 }
@@ -106,8 +106,8 @@ TEST(CaptureFile, RealTimeFramesAreDueByTheirTimestamps) {
   FakeClock clock(5 * kSecond);
   SourceOptions options;
   options.uri = path;
-  auto source = Made(options, clock);
   Recorder recorder(clock);
+  auto source = Made(options, clock);
   ASSERT_EQ(source->Start(recorder.OnFrame(), recorder.OnEnd()), OkStatus());
   for (std::size_t i = 1; i <= 10; ++i) {
     ASSERT_TRUE(recorder.WaitFrames(i));
@@ -130,8 +130,8 @@ TEST(CaptureFile, SpeedAndFpsThinAndQuicken) {
   RunPipeline(TestVideo(50, 160, 120, 25) + " ! jpegenc ! avimux ! filesink location=" + path);
   SourceOptions options = Fast(path);
   options.fps = 5;
-  auto thinned = Made(options);
   Recorder recorder;
+  auto thinned = Made(options);
   EXPECT_EQ(PlayToEnd(*thinned, &recorder), OkStatus());
   EXPECT_EQ(recorder.Count(), 10u);
   ExpectNoGaps(recorder.Frames());
@@ -139,8 +139,8 @@ TEST(CaptureFile, SpeedAndFpsThinAndQuicken) {
   options.fps = 0;
   options.realtime = true;
   options.speed = 10;
-  auto quick = Made(options);
   Recorder quick_recorder;
+  auto quick = Made(options);
   EXPECT_EQ(PlayToEnd(*quick, &quick_recorder), OkStatus());
   const auto frames = quick_recorder.Frames();
   ASSERT_EQ(frames.size(), 50u);
@@ -155,8 +155,8 @@ TEST(CaptureFile, LoopsWithoutAGap) {
   options.uri = path;
   options.loop = true;
   options.speed = 4;
-  auto source = Made(options);
   Recorder recorder;
+  auto source = Made(options);
   ASSERT_EQ(source->Start(recorder.OnFrame(), recorder.OnEnd()), OkStatus());
   ASSERT_TRUE(recorder.WaitFrames(35));
   source->Stop();
@@ -173,8 +173,8 @@ TEST(CaptureFile, BackPressureHoldsAFastFile) {
   const TempFolder folder;
   const std::string path = folder.Path("press.avi");
   RunPipeline(TestVideo(40) + " ! jpegenc ! avimux ! filesink location=" + path);
-  auto source = Made(Fast(path));
   Recorder recorder;
+  auto source = Made(Fast(path));
   std::atomic<bool> hold{true};
   recorder.inspect = [&](Frame&) { hold.wait(true); };
   ASSERT_EQ(source->Start(recorder.OnFrame(), recorder.OnEnd()), OkStatus());
@@ -213,8 +213,8 @@ TEST(CaptureFile, ErrorsAreOneClearSentence) {
                         Case{"sound.mkv", StatusCode::kInvalidArgument, "no video"},
                         Case{"headless.mp4", StatusCode::kDataLoss, "cut off"}}) {
     SCOPED_TRACE(c.name);
-    auto source = Made(Fast(folder.Path(c.name)));
     Recorder recorder;
+    auto source = Made(Fast(folder.Path(c.name)));
     const Status status = source->Start(recorder.OnFrame(), recorder.OnEnd());
     EXPECT_EQ(status.code(), c.code) << status.ToString();
     EXPECT_THAT(status.message(),
@@ -223,8 +223,8 @@ TEST(CaptureFile, ErrorsAreOneClearSentence) {
     source->Stop();
     EXPECT_EQ(recorder.Ends(), 0);
   }
-  auto device = Made(Fast("/dev/zero"));
   Recorder recorder;
+  auto device = Made(Fast("/dev/zero"));
   EXPECT_EQ(device->Start(recorder.OnFrame(), recorder.OnEnd()).code(),
             StatusCode::kInvalidArgument);
 }
@@ -237,8 +237,8 @@ TEST(CaptureFile, ACutOffFileGivesWhatItHas) {
     RunPipeline(TestVideo(50) + " ! jpegenc ! " + muxer + " ! filesink location=" + whole);
     const std::string bytes = ReadAll(whole);
     WriteAll(folder.Path("half"), bytes.substr(0, bytes.size() / 2));
-    auto source = Made(Fast(folder.Path("half")));
     Recorder recorder;
+    auto source = Made(Fast(folder.Path("half")));
     EXPECT_EQ(PlayToEnd(*source, &recorder), OkStatus());
     EXPECT_GT(recorder.Count(), 15u);
     EXPECT_LT(recorder.Count(), 35u);
@@ -256,8 +256,8 @@ TEST(CaptureFile, DamageInTheMiddleIsCountedAndSurvived) {
     for (std::size_t i = 0; i < 24; ++i) bytes[at + i] = static_cast<char>(i * 37 + at);
   }
   WriteAll(path, bytes);
-  auto source = Made(Fast(path));
   Recorder recorder;
+  auto source = Made(Fast(path));
   EXPECT_EQ(PlayToEnd(*source, &recorder), OkStatus());
   EXPECT_GT(recorder.Count(), 100u);
   ExpectNoGaps(recorder.Frames());
@@ -271,8 +271,8 @@ TEST(CaptureFile, ASizeThatChangesJustArrives) {
   RunPipeline(TestVideo(12, 160, 120) + " ! jpegenc ! multipartmux ! filesink location=" + small);
   RunPipeline(TestVideo(8, 322, 242) + " ! jpegenc ! multipartmux ! filesink location=" + large);
   WriteAll(folder.Path("both"), ReadAll(small) + ReadAll(large));
-  auto source = Made(Fast(folder.Path("both")));
   Recorder recorder;
+  auto source = Made(Fast(folder.Path("both")));
   EXPECT_EQ(PlayToEnd(*source, &recorder), OkStatus());
   const auto frames = recorder.Frames();
   ASSERT_EQ(frames.size(), 20u);
@@ -292,8 +292,8 @@ TEST(CaptureFile, ASizeThatChangesInsideH264) {
                 folder.Path(name));
   }
   WriteAll(folder.Path("both.264"), ReadAll(folder.Path("small")) + ReadAll(folder.Path("large")));
-  auto source = Made(Fast(folder.Path("both.264")));
   Recorder recorder;
+  auto source = Made(Fast(folder.Path("both.264")));
   EXPECT_EQ(PlayToEnd(*source, &recorder), OkStatus());
   const auto frames = recorder.Frames();
   ASSERT_EQ(frames.size(), 30u);
@@ -309,8 +309,8 @@ TEST(CaptureFile, StopAtAnyTime) {
     SourceOptions options = Fast(path);
     options.realtime = round % 2 == 0;
     options.loop = round % 3 == 0;
-    auto source = Made(options);
     Recorder recorder;
+    auto source = Made(options);
     std::atomic<bool> stopped{false};
     std::atomic<bool> late{false};
     recorder.inspect = [&](Frame&) {
@@ -332,8 +332,8 @@ TEST(CaptureFile, StopFromTheCallback) {
   const TempFolder folder;
   const std::string path = folder.Path("inside.avi");
   RunPipeline(TestVideo(50) + " ! jpegenc ! avimux ! filesink location=" + path);
-  auto source = Made(Fast(path));
   Recorder recorder;
+  auto source = Made(Fast(path));
   recorder.inspect = [&](Frame& frame) {
     if (frame.sequence == 4) source->Stop();
   };
@@ -345,16 +345,16 @@ TEST(CaptureFile, StopFromTheCallback) {
 }
 
 TEST(CaptureFile, StartsOnce) {
-  auto source = Made(Fast("test://?frames=3&width=64&height=48"));
   Recorder recorder;
+  auto source = Made(Fast("test://?frames=3&width=64&height=48"));
   EXPECT_EQ(PlayToEnd(*source, &recorder), OkStatus());
   EXPECT_EQ(source->Start(recorder.OnFrame(), recorder.OnEnd()).code(),
             StatusCode::kFailedPrecondition);
 }
 
 TEST(CaptureTest, ThePatternHasSizeRateAndLength) {
-  auto source = Made(Fast("test://?width=96&height=64&fps=12.5&frames=9"));
   Recorder recorder;
+  auto source = Made(Fast("test://?width=96&height=64&fps=12.5&frames=9"));
   EXPECT_EQ(PlayToEnd(*source, &recorder), OkStatus());
   EXPECT_EQ(recorder.Count(), 9u);
   EXPECT_EQ(source->ExpectedFrames(), 9u);

@@ -38,9 +38,9 @@ TEST(CaptureRtsp, Plays) {
     const RtspCamera camera({.sound = true});
     SourceOptions options = Live(camera.Uri());
     options.transport = transport;
+    Recorder recorder;
     auto source = Made(options);
     EXPECT_TRUE(source->IsLive());
-    Recorder recorder;
     ASSERT_EQ(source->Start(recorder.OnFrame(), recorder.OnEnd()), OkStatus());
     ASSERT_TRUE(recorder.WaitFrames(20));
     const auto frames = recorder.Frames();
@@ -64,8 +64,8 @@ TEST(CaptureRtsp, Plays) {
 TEST(CaptureRtsp, H264IsParsedAndDecoded) {
   if (!HasElement("x264enc")) GTEST_SKIP() << "this machine has no x264enc";
   const RtspCamera camera({.h264 = true});
-  auto source = Made(Live(camera.Uri()));
   Recorder recorder;
+  auto source = Made(Live(camera.Uri()));
   ASSERT_EQ(source->Start(recorder.OnFrame(), recorder.OnEnd()), OkStatus());
   ASSERT_TRUE(recorder.WaitFrames(10));
   EXPECT_THAT(source->Describe(), HasSubstr("rtph264depay ! h264parse ! avdec_h264 ! appsink"));
@@ -75,8 +75,8 @@ TEST(CaptureRtsp, ComesBackAndGoesOnCounting) {
   std::optional<RtspCamera> camera;
   camera.emplace(RtspCamera::Options{});
   const int port = camera->port();
-  auto source = Made(Live(camera->Uri()));
   Recorder recorder;
+  auto source = Made(Live(camera->Uri()));
   ASSERT_EQ(source->Start(recorder.OnFrame(), recorder.OnEnd()), OkStatus());
   ASSERT_TRUE(recorder.WaitFrames(5));
   for (int round = 1; round <= 2; ++round) {
@@ -98,16 +98,16 @@ TEST(CaptureRtsp, PasswordsAreUsedAndHidden) {
   SourceOptions options = Live(camera.Uri());
   options.user = "viewer";
   options.password_file = folder.Path("password");
-  auto source = Made(options);
   Recorder recorder;
+  auto source = Made(options);
   ASSERT_EQ(source->Start(recorder.OnFrame(), recorder.OnEnd()), OkStatus());
   ASSERT_TRUE(recorder.WaitFrames(3));
   source->Stop();
 
   std::string uri = camera.Uri();
   uri.insert(uri.find("//") + 2, "viewer:s3cret@");
-  auto from_uri = Made(Live(uri));
   Recorder uri_recorder;
+  auto from_uri = Made(Live(uri));
   ASSERT_EQ(from_uri->Start(uri_recorder.OnFrame(), uri_recorder.OnEnd()), OkStatus());
   ASSERT_TRUE(uri_recorder.WaitFrames(3));
   EXPECT_THAT(from_uri->Describe(), AllOf(Not(HasSubstr("s3cret")), HasSubstr("viewer:***@")));
@@ -121,8 +121,8 @@ TEST(CaptureRtsp, AWrongPasswordEndsOrIsTriedAgain) {
   options.user = "viewer";
   options.password_file = folder.Path("password");
   options.fail_fast = true;
-  auto strict = Made(options);
   Recorder recorder;
+  auto strict = Made(options);
   const Status status = strict->Start(recorder.OnFrame(), recorder.OnEnd());
   EXPECT_EQ(status.code(), StatusCode::kUnauthenticated) << status.ToString();
   EXPECT_THAT(status.message(),
@@ -145,8 +145,8 @@ TEST(CaptureRtsp, UnreachableFailsFastOrWaits) {
   }
   SourceOptions options = Live("rtsp://127.0.0.1:" + std::to_string(free_port) + "/camera");
   options.fail_fast = true;
-  auto strict = Made(options);
   Recorder recorder;
+  auto strict = Made(options);
   const Status status = strict->Start(recorder.OnFrame(), recorder.OnEnd());
   EXPECT_EQ(status.code(), StatusCode::kUnavailable) << status.ToString();
   EXPECT_THAT(status.message(), AllOf(HasSubstr("cannot be reached"), HasSubstr(options.uri)));
@@ -161,8 +161,8 @@ TEST(CaptureRtsp, UnreachableFailsFastOrWaits) {
 
 TEST(CaptureRtsp, AStreamThatEndsIsOpenedAgain) {
   const RtspCamera camera({.frames = 25});
-  auto source = Made(Live(camera.Uri()));
   Recorder recorder;
+  auto source = Made(Live(camera.Uri()));
   ASSERT_EQ(source->Start(recorder.OnFrame(), recorder.OnEnd()), OkStatus());
   ASSERT_TRUE(recorder.WaitFrames(40));
   ExpectNoGaps(recorder.Frames());
@@ -172,8 +172,8 @@ TEST(CaptureRtsp, AStreamThatEndsIsOpenedAgain) {
 TEST(CaptureHttp, MjpegPlaysReconnectsAndKeepsCounting) {
   const TempFolder folder;
   const HttpCamera camera({.jpeg = Jpeg(folder), .pictures = 10});
-  auto source = Made(Live(camera.Uri()));
   Recorder recorder;
+  auto source = Made(Live(camera.Uri()));
   ASSERT_EQ(source->Start(recorder.OnFrame(), recorder.OnEnd()), OkStatus());
   ASSERT_TRUE(recorder.WaitFrames(25));
   const auto frames = recorder.Frames();
@@ -197,8 +197,8 @@ TEST(CaptureHttp, CredentialsAndRefusals) {
   options.user = "user";
   options.password_file = folder.Path("password");
   options.fail_fast = true;
-  auto source = Made(options);
   Recorder recorder;
+  auto source = Made(options);
   EXPECT_EQ(source->Start(recorder.OnFrame(), recorder.OnEnd()), OkStatus());
   EXPECT_TRUE(recorder.WaitFrames(3));
   source->Stop();
@@ -220,8 +220,8 @@ TEST(CaptureHttp, SilenceIsDeathAfterTheTimeout) {
   SourceOptions options = Live(camera.Uri());
   options.timeout = 300 * kMillisecond;
   options.fail_fast = true;
-  auto source = Made(options);
   Recorder recorder;
+  auto source = Made(options);
   const Status status = source->Start(recorder.OnFrame(), recorder.OnEnd());
   EXPECT_EQ(status.code(), StatusCode::kDeadlineExceeded) << status.ToString();
   EXPECT_THAT(status.message(), HasSubstr("no picture"));
@@ -236,8 +236,8 @@ TEST(CaptureHttp, UnreachableAndFiles) {
   }
   SourceOptions options = Live(uri);
   options.fail_fast = true;
-  auto source = Made(options);
   Recorder recorder;
+  auto source = Made(options);
   const Status status = source->Start(recorder.OnFrame(), recorder.OnEnd());
   EXPECT_EQ(status.code(), StatusCode::kUnavailable) << status.ToString();
   EXPECT_THAT(status.message(), HasSubstr("cannot be reached"));
@@ -255,8 +255,8 @@ TEST(CaptureLive, TheNewestIsKeptAtALimitedRate) {
   const RtspCamera camera({});  // 50 frames a second
   SourceOptions options = Live(camera.Uri());
   options.fps = 10;
-  auto source = Made(options);
   Recorder recorder;
+  auto source = Made(options);
   ASSERT_EQ(source->Start(recorder.OnFrame(), recorder.OnEnd()), OkStatus());
   ASSERT_TRUE(recorder.WaitFrames(12));
   source->Stop();
@@ -276,8 +276,8 @@ TEST(CaptureLive, StopWhileConnectingAndWaiting) {
       SourceOptions options = Live(uri);
       options.backoff_first = 60 * kSecond;
       options.fail_fast = fail_fast;
-      auto source = Made(options);
       Recorder recorder;
+      auto source = Made(options);
       std::thread starter([&] { (void)source->Start(recorder.OnFrame(), recorder.OnEnd()); });
       std::this_thread::yield();
       source->Stop();
@@ -291,9 +291,9 @@ TEST(CaptureLive, StopWhileConnectingAndWaiting) {
 TEST(CaptureCamera, AMissingDeviceIsToldAndWaitedFor) {
   SourceOptions options = Live("/dev/video250");
   options.fail_fast = true;
+  Recorder recorder;
   auto strict = Made(options);
   EXPECT_TRUE(strict->IsLive());
-  Recorder recorder;
   const Status status = strict->Start(recorder.OnFrame(), recorder.OnEnd());
   EXPECT_EQ(status.code(), StatusCode::kNotFound);
   EXPECT_THAT(status.message(), AllOf(HasSubstr("/dev/video250"), HasSubstr("plugged in")));

@@ -37,8 +37,8 @@ TEST(CaptureFolder, SortedMixedAndWithBadOnes) {
   WriteAll(folder.Path("notes.txt"), "not even named like one");
   std::filesystem::create_directories(folder.Path("z.jpg"));
 
-  auto source = Made(Fast(folder.Path("")));
   Recorder recorder;
+  auto source = Made(Fast(folder.Path("")));
   ASSERT_EQ(source->Start(recorder.OnFrame(), recorder.OnEnd()), OkStatus());
   EXPECT_EQ(recorder.WaitEnd(), OkStatus());
   const auto frames = recorder.Frames();
@@ -67,8 +67,8 @@ TEST(CaptureFolder, PacedAndLooped) {
   options.uri = folder.Path("");
   options.loop = true;
   options.fps = 50;
-  auto source = Made(options);
   Recorder recorder;
+  auto source = Made(options);
   ASSERT_EQ(source->Start(recorder.OnFrame(), recorder.OnEnd()), OkStatus());
   ASSERT_TRUE(recorder.WaitFrames(10));
   source->Stop();

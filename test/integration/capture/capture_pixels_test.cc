@@ -7,7 +7,7 @@
 #include <optional>
 #include <vector>
 
-#include "contract/allocation_counter.h"
+#include "base/allocation_counter.h"
 #include "recorder.h"
 
 namespace selvedge {
@@ -43,8 +43,8 @@ std::string Packed(const ImageView& image) {
 
 // All frames of `path`, packed, one after the other.
 std::string PlayPacked(const std::string& path, std::vector<ImageView>* views = nullptr) {
-  auto source = Made(Fast(path));
   Recorder recorder;
+  auto source = Made(Fast(path));
   std::string pixels;
   recorder.inspect = [&](Frame& frame) {
     pixels += Packed(frame.image);
@@ -136,8 +136,8 @@ TEST(CapturePixels, OutliveTheSource) {
   std::vector<Frame> kept;
   std::vector<std::string> copies;
   {
-    auto source = Made(Fast("test://?width=320&height=240&frames=100"));
     Recorder recorder;
+    auto source = Made(Fast("test://?width=320&height=240&frames=100"));
     recorder.inspect = [&](Frame& frame) {
       copies.push_back(Packed(frame.image));
       // More than the pool's slots, held all at once.
