@@ -12,6 +12,11 @@
 
 namespace selvedge {
 
+struct ModelChoiceFlags {
+  bool retune = false;  // measure in any case
+  bool quiet = false;   // no progress on stderr
+};
+
 struct LoadedModel {
   std::unique_ptr<Engine> engine;
   std::string variant;
@@ -21,8 +26,8 @@ struct LoadedModel {
   std::string table;   // what all candidates measured; empty where nothing was left to choose
 };
 
-// Measures first where the file leaves something open and this machine has not measured it yet (at
-// most `model.tune_time`, in child processes); then loads. `retune` measures in any case.
-Result<LoadedModel> ChooseAndLoad(const PipelineConfig& config, bool retune, bool quiet);
+// Measures first where the file leaves something open and this machine has not measured it yet (at most
+// `model.tune_time`, in child processes); then loads. Errors name the model's file.
+Result<LoadedModel> ChooseAndLoad(const PipelineConfig& config, const ModelChoiceFlags& flags);
 
 }  // namespace selvedge

@@ -4,11 +4,15 @@
 #include "cmd/cli/cli.h"
 #include "cmd/run/options.h"
 #include "cmd/run/session.h"
-#include "cmd/tune/candidate.h"
+#include "engine/backends/backends.h"
+#include "engine/tune_child.h"
 
 int main(int argc, char** argv) {
   selvedge::cli::IgnoreBrokenPipes();
-  if (selvedge::IsTuneCandidate(argc, argv)) return selvedge::RunTuneCandidate(argc, argv);
+  // Tuning measures each candidate in a process of its own: this executable, started again.
+  if (selvedge::IsTuneCandidateCall(argc, argv)) {
+    return selvedge::ServeTuneCandidate(argv[2], selvedge::AllBackends());
+  }
   const selvedge::cli::Termination termination;
   selvedge::RunOptions options;
   if (const int code = selvedge::ParseRunOptions(argc, argv, &options); code >= 0) return code;

@@ -122,7 +122,7 @@ Status Session::OpenPublishers() {
 
 Status Session::Open() {
   SELVEDGE_ASSIGN_OR_RETURN_STATUS(source_, MakeSource(config_.source, clock_));
-  SELVEDGE_ASSIGN_OR_RETURN_STATUS(model_, ChooseAndLoad(config_, options_.retune, options_.quiet));
+  SELVEDGE_ASSIGN_OR_RETURN_STATUS(model_, ChooseAndLoad(config_, {.retune = options_.retune, .quiet = options_.quiet}));
   if (options_.meter) {
     auto metered = std::make_unique<MeteredEngine>(std::move(model_.engine));
     meter_ = metered.get();
