@@ -271,6 +271,20 @@ void ReadInteger(const std::optional<ConfigValue>& value, Range range, T* out) {
   *out = static_cast<T>(*number);
 }
 
+// All of the list, or none of it where an element is wrong.
+template <typename T>
+void ReadList(const std::optional<ConfigValue>& value,
+              std::optional<T> (ConfigValue::*read)() const, std::vector<T>* out) {
+  if (!value || (!value->IsSequence() && value->Sequence().empty())) return;
+  std::vector<T> list;
+  for (const ConfigValue& element : value->Sequence()) {
+    std::optional<T> item = (element.*read)();
+    if (!item) return;
+    list.push_back(*std::move(item));
+  }
+  *out = std::move(list);
+}
+
 void ReadChoice(const std::optional<ConfigValue>& value, std::span<const std::string_view> names,
                 int* out) {
   if (!value) return;
@@ -322,20 +336,10 @@ void ConfigMap::Optional(std::string_view key, bool* out) {
 }
 
 void ConfigMap::Optional(std::string_view key, std::vector<std::string>* out) {
-  const auto value = Value(key);
-  if (!value) return;
-  std::vector<std::string> list;
-  for (const ConfigValue& element : value->Sequence())
-    list.push_back(element.String().value_or(""));
-  *out = std::move(list);
+  ReadList(Value(key), &ConfigValue::String, out);
 }
-
 void ConfigMap::Optional(std::string_view key, std::vector<double>* out) {
-  const auto value = Value(key);
-  if (!value) return;
-  std::vector<double> list;
-  for (const ConfigValue& element : value->Sequence()) list.push_back(element.Number().value_or(0));
-  *out = std::move(list);
+  ReadList(Value(key), &ConfigValue::Number, out);
 }
 
 void ConfigMap::OptionalDuration(std::string_view key, std::int64_t* nanos) {

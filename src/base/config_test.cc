@@ -137,7 +137,12 @@ TEST(Config, MissingKeysLeaveDefaults) {
 
 TEST(Config, AnErrorLeavesTheDefault) {
   Options o;
-  EXPECT_FALSE(ReadOptions("name: a\nthreads: 1000\nlive: maybe\nratio: 3\n", &o).ok());
+  const char* wrong =
+      "name: a\nthreads: 1000\nlive: maybe\nratio: 3\ntags: [a, [b]]\npoints: x\ntimeout: 5\n";
+  EXPECT_FALSE(ReadOptions(wrong, &o).ok());
+  EXPECT_THAT(o.tags, ElementsAre("default"));
+  EXPECT_THAT(o.points, IsEmpty());
+  EXPECT_EQ(o.timeout, 7);
   EXPECT_EQ(o.threads, 2);
   EXPECT_EQ(o.ratio, 0.5);
   EXPECT_FALSE(o.live);

@@ -17,12 +17,14 @@ std::string_view DropReasonName(DropReason reason) {
 
 Ledger::Snapshot Ledger::Read() const {
   Snapshot s;
-  // Outcomes first: a frame that moves meanwhile is then seen as in flight, never counted before it came in.
-  s.local = local_.load();
-  s.cloud = cloud_.load();
-  s.stored = stored_.load();
-  for (std::size_t i = 0; i < dropped_.size(); ++i) s.dropped[i] = dropped_[i].load();
-  s.in = in_.load();
+  // Outcomes first: a frame that moves meanwhile is then seen as in flight, never counted before it
+  // came in.
+  s.local = local_.load(std::memory_order_acquire);
+  s.cloud = cloud_.load(std::memory_order_acquire);
+  s.stored = stored_.load(std::memory_order_acquire);
+  for (std::size_t i = 0; i < dropped_.size(); ++i)
+    s.dropped[i] = dropped_[i].load(std::memory_order_acquire);
+  s.in = in_.load(std::memory_order_relaxed);
   return s;
 }
 
@@ -31,14 +33,15 @@ std::uint64_t Ledger::Snapshot::TotalDropped() const {
 }
 
 std::string Ledger::Snapshot::ToString() const {
-  std::string text = "in " + std::to_string(in) + " = local " + std::to_string(local) + " + cloud " +
-                     std::to_string(cloud) + " + stored " + std::to_string(stored) + " + dropped " +
-                     std::to_string(TotalDropped());
+  std::string text = "in " + std::to_string(in) + " = local " + std::to_string(local) +
+                     " + cloud " + std::to_string(cloud) + " + stored " + std::to_string(stored) +
+                     " + dropped " + std::to_string(TotalDropped());
   std::string reasons;
   for (int i = 0; i < kDropReasonCount; ++i) {
     if (dropped[i] == 0) continue;
     if (!reasons.empty()) reasons += ", ";
-    reasons += std::string(DropReasonName(static_cast<DropReason>(i))) + ' ' + std::to_string(dropped[i]);
+    reasons +=
+        std::string(DropReasonName(static_cast<DropReason>(i))) + ' ' + std::to_string(dropped[i]);
   }
   if (!reasons.empty()) text += " (" + reasons + ')';
   if (!Balances()) text += " + in flight " + std::to_string(in - Accounted());

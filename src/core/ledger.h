@@ -4,8 +4,8 @@
 //
 //   in = local + cloud + stored + dropped{reason} + in flight, and in flight is 0 at the end.
 //
-// Counters only grow; updating takes no lock. Thread-safe. A Snapshot taken while frames move may see one
-// between two counters; once the pipeline stands still it balances.
+// Counters only grow; updating takes no lock. Thread-safe. A Snapshot taken while frames move may
+// see one between two counters; once the pipeline stands still it balances.
 
 #include <array>
 #include <atomic>
@@ -16,11 +16,11 @@
 namespace selvedge {
 
 enum class DropReason {
-  kQueueFull,   // a newer frame took its place, or there was no room
-  kStale,       // older than the pipeline's deadline when its turn came
-  kCorrupt,     // pixels that could not be used
-  kError,       // preprocessing or inference failed
-  kShutdown,    // still in a queue when the pipeline stopped
+  kQueueFull,  // a newer frame took its place, or there was no room
+  kStale,      // older than the pipeline's deadline when its turn came
+  kCorrupt,    // pixels that could not be used
+  kError,      // preprocessing or inference failed
+  kShutdown,   // still in a queue when the pipeline stopped
 };
 inline constexpr int kDropReasonCount = 5;
 
@@ -43,12 +43,14 @@ class Ledger {
     std::string ToString() const;
   };
 
+  // Outcomes release and Read acquires: who sees a frame's outcome also sees that it came in, on
+  // processors that reorder stores too.
   void CountIn() { in_.fetch_add(1, std::memory_order_relaxed); }
-  void CountLocal() { local_.fetch_add(1, std::memory_order_relaxed); }
-  void CountCloud() { cloud_.fetch_add(1, std::memory_order_relaxed); }
-  void CountStored() { stored_.fetch_add(1, std::memory_order_relaxed); }
+  void CountLocal() { local_.fetch_add(1, std::memory_order_release); }
+  void CountCloud() { cloud_.fetch_add(1, std::memory_order_release); }
+  void CountStored() { stored_.fetch_add(1, std::memory_order_release); }
   void CountDropped(DropReason reason) {
-    dropped_[static_cast<std::size_t>(reason)].fetch_add(1, std::memory_order_relaxed);
+    dropped_[static_cast<std::size_t>(reason)].fetch_add(1, std::memory_order_release);
   }
   Snapshot Read() const;
 
