@@ -66,9 +66,6 @@ Status TrackerOptions::Validate() const {
   if (low_score > high_score) {
     return InvalidArgumentError("tracker: low_score must not exceed high_score");
   }
-  if (new_track_score < high_score) {
-    return InvalidArgumentError("tracker: new_track_score must be at least high_score");
-  }
   if (max_lost < kMillisecond || max_lost > kLongestLost) {
     return InvalidArgumentError("tracker: max_lost must be 1 ms to 1 hour");
   }
@@ -137,8 +134,7 @@ Tracker::Impl::Impl(const TrackerOptions& options) : options_(options) {
   };
   options_.high_score = share(options.high_score, defaults.high_score);
   options_.low_score = std::min(share(options.low_score, defaults.low_score), options_.high_score);
-  options_.new_track_score =
-      std::max(share(options.new_track_score, defaults.new_track_score), options_.high_score);
+  options_.new_track_score = share(options.new_track_score, defaults.new_track_score);
   options_.match_iou = share(options.match_iou, defaults.match_iou);
   options_.low_match_iou = share(options.low_match_iou, defaults.low_match_iou);
   options_.match_buffer = share(options.match_buffer, defaults.match_buffer, kMostBuffer);

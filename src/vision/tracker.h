@@ -33,7 +33,7 @@ struct TrackerOptions {
   // Those from here to `high_score` only keep confirmed tracks alive ("D_low"); lower ones are
   // ignored.
   float low_score = 0.1F;
-  // What a detection needs to start a track; at least `high_score`.
+  // What a detection needs to start a track; below `high_score` it says nothing.
   float new_track_score = 0.5F;
   // Least overlap of prediction and detection in the first stage: IoU x score, as in ByteTrack,
   // where both boxes have first been grown by `match_buffer` of their width and height on each

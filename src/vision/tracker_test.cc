@@ -152,6 +152,17 @@ TEST(TrackerTest, UnsureDetectionsKeepATrackButStartNone) {
   EXPECT_FLOAT_EQ(tracker.tracks()[0].score, 0.2F);
 }
 
+TEST(TrackerTest, StartingATrackMayAskForMore) {
+  Tracker tracker({.new_track_score = 0.8F});
+  Detections frame = {At(10, 10, 0.7F), At(200, 10, 0.85F)};
+  for (int i = 0; i < 3; ++i) tracker.Update(i * kFrame, frame);
+  EXPECT_EQ(frame[0].track_id, -1);
+  EXPECT_EQ(frame[1].track_id, 1);
+  frame = {At(200, 10, 0.7F)};
+  tracker.Update(3 * kFrame, frame);
+  EXPECT_EQ(frame[0].track_id, 1) << "going on takes less";
+}
+
 TEST(TrackerTest, ALostTrackIsNotRevivedByAnUnsureDetection) {
   Tracker tracker(TrackerOptions{});
   Detections frame = {At(10, 10)};
@@ -470,7 +481,8 @@ TEST(TrackerOptionsTest, SaysWhatIsWrong) {
   EXPECT_THAT(message({.high_score = 1.5F}), HasSubstr("high_score must be 0 to 1"));
   EXPECT_THAT(message({.match_iou = std::nanf("")}), HasSubstr("match_iou must be 0 to 1"));
   EXPECT_THAT(message({.low_score = 0.7F}), HasSubstr("low_score must not exceed high_score"));
-  EXPECT_THAT(message({.high_score = 0.6F}), HasSubstr("new_track_score must be at least"));
+  EXPECT_EQ(message({.high_score = 0.6F}), "") << "one key alone must do";
+  EXPECT_THAT(message({.new_track_score = -1}), HasSubstr("new_track_score must be 0 to 1"));
   EXPECT_THAT(message({.match_buffer = -1}), HasSubstr("match_buffer"));
   EXPECT_THAT(message({.max_lost = 0}), HasSubstr("max_lost"));
   EXPECT_THAT(message({.min_hits = 0}), HasSubstr("min_hits"));
