@@ -1,6 +1,6 @@
 # Cross-builds for an arm64 device from a Debian machine of another processor. Once, as root:
 #   dpkg --add-architecture arm64 && apt-get update
-#   apt-get install g++-aarch64-linux-gnu pkg-config-aarch64-linux-gnu
+#   apt-get install g++-aarch64-linux-gnu pkgconf:arm64
 # then the packages of tools/packages/build.txt that end in -dev, each with `:arm64` behind its name.
 # protoc runs on the building machine, so protobuf-compiler stays as it is.
 set(CMAKE_SYSTEM_NAME Linux)

@@ -65,6 +65,19 @@ class TreeTest(unittest.TestCase):
             "src/engine/engine.cc": '#include "engine/fake/fake.h"\n',
         }, "engine may not include engine/fake")
 
+    def test_a_test_may_use_the_double(self):
+        files = {"src/engine/fake/fake.h": ""}
+        self.assertEqual([], self.check(files | {
+            "src/engine/tune_test.cc": '#include "engine/fake/fake.h"\n'}))
+        self.assert_red(files | {"src/engine/onnxruntime/onnx_test.cc": '#include "engine/fake/fake.h"\n'},
+                        "engine/onnxruntime may not include engine/fake")
+
+    def test_trust_lies_below_engine(self):
+        self.assertEqual([], self.check({
+            "src/trust/digest.h": "", "src/engine/tune.cc": '#include "trust/digest.h"\n'}))
+        self.assert_red({"src/engine/engine.h": "", "src/trust/digest.cc": '#include "engine/engine.h"\n'},
+                        "trust may not include engine", "above")
+
     def test_unknown_folder_is_red(self):
         self.assert_red({"src/utils/a.h": ""}, '"utils" is no layer')
 
