@@ -4,9 +4,8 @@
 
 #include <cmath>
 #include <filesystem>
-#include <fstream>
-#include <nlohmann/json.hpp>
 
+#include "base/file.h"
 #include "cmd/bench/child.h"
 #include "cmd/bench/run_child.h"
 #include "cmd/eval/detection_report.h"
@@ -14,30 +13,7 @@
 namespace selvedge {
 namespace {
 
-using nlohmann::json;
-
 constexpr double kMaxDelta = 0.005;
-
-// The reference's lines {"frame": 0, "detections": [{"x1": …, "score": …}]} as frame records.
-Status ConvertReference(const std::string& from, const std::string& to) {
-  std::ifstream in(from);
-  std::ofstream out(to);
-  for (std::string line; std::getline(in, line);) {
-    const json record = json::parse(line, nullptr, false);
-    if (!record.is_object() || !record.contains("frame") || !record.contains("detections")) {
-      return DataLossError("the reference loop wrote a line that is no frame: " + line);
-    }
-    json detections = json::array();
-    for (const json& d : record["detections"]) {
-      detections.push_back(
-          {{"label", "person"},
-           {"score", d["score"]},
-           {"box", {{"x1", d["x1"]}, {"y1", d["y1"]}, {"x2", d["x2"]}, {"y2", d["y2"]}}}});
-    }
-    out << json{{"frame", record["frame"]}, {"detections", detections}}.dump() << '\n';
-  }
-  return out.good() ? OkStatus() : DataLossError("cannot write " + to);
-}
 
 Result<double> Ap50(const std::string& events, const std::string& ground_truth) {
   DetectionEvalOptions options;
@@ -50,22 +26,27 @@ Result<double> Ap50(const std::string& events, const std::string& ground_truth) 
 }  // namespace
 
 Result<std::vector<Metric>> BenchAccuracy(const AccuracyBenchOptions& options) {
-  const std::string events = ScratchFolder() + "/accuracy.jsonl";
+  const std::string events = ScratchFolder() + "/" + options.events;
   std::error_code ignored;
   std::filesystem::remove(events, ignored);
   std::vector<std::string> arguments = options.arguments;
-  arguments.insert(arguments.end(), {"--as-fast-as-possible", "--every-frame", "--events", events});
+  arguments.insert(arguments.end(), {"--as-fast-as-possible", "--every-frame"});
   SELVEDGE_ASSIGN_OR_RETURN(const PipelineRun run, RunPipelineChild(options.pipeline, arguments));
   (void)run;
-  const std::string raw = ScratchFolder() + "/reference-raw.jsonl";
   const std::string reference = ScratchFolder() + "/reference.jsonl";
+  const ModelDecoder& decoder = options.decoder;
   SELVEDGE_ASSIGN_OR_RETURN(
       const ChildResult python,
       RunChild({.arguments = {options.python, options.reference_loop, "--video", options.source,
-                              "--model", options.model, "--output", raw}}));
-  if (python.exit_code != 0)
-    return Err(FailedPreconditionError("the Python reference loop failed"));
-  SELVEDGE_RETURN_ERR_IF_ERROR(ConvertReference(raw, reference));
+                              "--model", options.model, "--threshold",
+                              fmt::format("{}", decoder.score_threshold), "--nms-iou",
+                              fmt::format("{}", decoder.nms_iou), "--max-detections",
+                              std::to_string(decoder.max_detections)}}));
+  if (python.exit_code != 0) {
+    return Err(FailedPreconditionError("the Python reference loop failed; its message stands above"));
+  }
+  // It prints frame records, as `run --every-frame` writes them.
+  SELVEDGE_RETURN_ERR_IF_ERROR(WriteFileAtomically(reference, python.output));
   SELVEDGE_ASSIGN_OR_RETURN(const double ours, Ap50(events, options.ground_truth));
   SELVEDGE_ASSIGN_OR_RETURN(const double theirs, Ap50(reference, options.ground_truth));
 

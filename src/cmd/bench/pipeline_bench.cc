@@ -69,7 +69,8 @@ class Bench {
   Status Memory();
   Status Accuracy();
 
-  std::vector<std::string> Arguments(int workers, int threads) const;
+  std::vector<std::string> Arguments(int workers, int threads,
+                                     const std::string& events = "events.jsonl") const;
   EngineLoopOptions EngineAlone(int callers, int threads) const;
   void Add(Metric metric) { report_.metrics.push_back(std::move(metric)); }
 
@@ -79,11 +80,12 @@ class Bench {
   BenchReport report_;
 };
 
-std::vector<std::string> Bench::Arguments(int workers, int threads) const {
+std::vector<std::string> Bench::Arguments(int workers, int threads,
+                                          const std::string& events) const {
   std::vector<std::string> arguments = {
       "--engine",  options_.engine,         "--variant", config_.model.variant,
       "--threads", std::to_string(threads), "--workers", std::to_string(workers),
-      "--source",  config_.source.uri,      "--events",  ScratchFolder() + "/events.jsonl"};
+      "--source",  config_.source.uri,      "--events",  ScratchFolder() + "/" + events};
   return arguments;
 }
 
@@ -288,10 +290,11 @@ Status Bench::Overload() {
       arguments.insert(arguments.end(), {"--speed", "3", "--frames", "150"});
       SELVEDGE_ASSIGN_OR_RETURN_STATUS(const PipelineRun calm,
                                        RunPipelineChild(options_.pipeline, arguments));
-      const std::string events = ScratchFolder() + fmt::format("/overload-{}.jsonl", load.speed);
+      const std::string name = fmt::format("overload-{}.jsonl", load.speed);
+      const std::string events = ScratchFolder() + "/" + name;
       std::filesystem::remove(events);
-      arguments = Arguments(workers_, 1);
-      arguments.insert(arguments.end(), {"--every-frame", "--events", events, "--loop", "--speed",
+      arguments = Arguments(workers_, 1, name);
+      arguments.insert(arguments.end(), {"--every-frame", "--loop", "--speed",
                                          fmt::format("{}", load.speed), "--duration", "15"});
       SELVEDGE_ASSIGN_OR_RETURN_STATUS(
           const PipelineRun hot, RunPipelineChild(options_.pipeline, arguments, FirstUsableCpu()));
@@ -343,8 +346,10 @@ Status Bench::Accuracy() {
   }
   AccuracyBenchOptions accuracy;
   accuracy.pipeline = options_.pipeline;
-  accuracy.arguments = Arguments(workers_, 1);
+  accuracy.events = "accuracy.jsonl";
+  accuracy.arguments = Arguments(workers_, 1, accuracy.events);
   accuracy.source = config_.source.uri;
+  accuracy.decoder = config_.card.decoder;
   accuracy.model = ResolvePath(config_.card.variants.front().path, config_.model.card_path);
   accuracy.ground_truth = options_.ground_truth;
   accuracy.python = options_.python;
