@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "base/cpu.h"
-#include "contract/allocation_counter.h"
 #include "contract/engine_models.h"
+#include "contract/our_allocations.h"
 #include "engine/backends/backends.h"
 
 namespace selvedge {
@@ -148,7 +148,7 @@ TEST_P(EngineContract, NothingOfOursIsAllocatedByARun) {
   auto engine = LoadOrDie(ContractModel::kAdd);
   auto execution = NewExecution(*engine);
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(execution->Run().ok());
-  const AllocationCounter counter;
+  const OurAllocations counter;
   bool ok = true;
   for (int i = 0; i < 100; ++i) ok = execution->Run().ok() && ok;
   const std::uint64_t ours = counter.ours();
@@ -288,6 +288,28 @@ TEST_P(EngineContract, ATruncatedModelIsRefused) {
     Result<std::unique_ptr<Engine>> engine = Load(whole.substr(0, size));
     ASSERT_FALSE(engine.has_value()) << size << " of " << whole.size() << " bytes were taken";
   }
+}
+
+TEST_P(EngineContract, ADamagedModelIsRefusedOrRuns) {
+  // A flipped weight is a weight; whatever else is flipped must not end the process.
+  const std::string whole = Bytes(ContractModel::kMatMul);
+  std::mt19937 random(11);  // NOLINT(cert-msc32-c,cert-msc51-cpp): the same damage every time
+  int refused = 0;
+  for (int round = 0; round < 150; ++round) {
+    std::string damaged = whole;
+    for (int flips = 1 + static_cast<int>(random() % 4); flips > 0; --flips) {
+      damaged[random() % damaged.size()] = static_cast<char>(random());
+    }
+    Result<std::unique_ptr<Engine>> engine = Load(damaged);
+    if (!engine) {
+      EXPECT_FALSE(engine.error().message().empty());
+      ++refused;
+      continue;
+    }
+    Result<std::unique_ptr<Execution>> execution = (*engine)->NewExecution();
+    if (execution) (void)(*execution)->Run();
+  }
+  EXPECT_GT(refused, 0);
 }
 
 TEST_P(EngineContract, ReloadingDoesNotGrowMemory) {

@@ -1,8 +1,9 @@
 #pragma once
 
-// Counts calls of operator new by our own code, for tests that promise none on a hot path.
+// OurAllocations: counts calls of operator new by our own code and not by engines, for tests that
+// promise none on a hot path.
 //
-// Linking allocation_counter.cc replaces the global operator new of a test executable. Libraries
+// Linking our_allocations.cc replaces the global operator new of a test executable. Libraries
 // that are opened at run time allocate through it too, so each call on a counting thread is looked
 // at: it is ours where the first stack frame outside operator new and the C++ library lies in this
 // executable, that is, where our code (or a template or standard container that it uses) asked for
@@ -12,12 +13,12 @@
 
 namespace selvedge {
 
-class AllocationCounter {
+class OurAllocations {
  public:
-  AllocationCounter();   // starts counting on this thread
-  ~AllocationCounter();  // stops
-  AllocationCounter(const AllocationCounter&) = delete;
-  AllocationCounter& operator=(const AllocationCounter&) = delete;
+  OurAllocations();   // starts counting on this thread
+  ~OurAllocations();  // stops
+  OurAllocations(const OurAllocations&) = delete;
+  OurAllocations& operator=(const OurAllocations&) = delete;
 
   std::uint64_t ours() const;    // asked for by this executable
   std::uint64_t others() const;  // asked for by libraries

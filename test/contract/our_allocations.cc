@@ -1,4 +1,4 @@
-#include "contract/allocation_counter.h"
+#include "contract/our_allocations.h"
 
 #include <execinfo.h>
 #include <link.h>
@@ -76,7 +76,7 @@ void Count() {
 
 }  // namespace
 
-AllocationCounter::AllocationCounter() {
+OurAllocations::OurAllocations() {
   CxxLibrary();
   void* frames[2];
   backtrace(frames, 2);  // its first call loads the unwinder
@@ -85,14 +85,14 @@ AllocationCounter::AllocationCounter() {
   counting = true;
 }
 
-AllocationCounter::~AllocationCounter() {
+OurAllocations::~OurAllocations() {
   counting = false;
 }
 
-std::uint64_t AllocationCounter::ours() const {
+std::uint64_t OurAllocations::ours() const {
   return our_calls;
 }
-std::uint64_t AllocationCounter::others() const {
+std::uint64_t OurAllocations::others() const {
   return other_calls;
 }
 
