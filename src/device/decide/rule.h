@@ -74,7 +74,7 @@ struct TrackMemory {
   Nanos stay_since = 0;      // dwell: when the stay began
   Nanos last_inside = 0;     // dwell: last seen inside
   std::int64_t repeats = 0;  // dwell: repeats that are due or done
-  float score = 0;
+  float score = 0;           // the best so far
   float threshold = 0;
   std::int32_t run = 0;  // sightings in a row on the other side
   std::int32_t through =

@@ -204,7 +204,7 @@ void SeeTrack(const RuleTurn& turn, const Track& track, TrackMemory* memory) {
     memory->known = true;
     memory->threshold = needed;
   }
-  memory->score = track.score;
+  memory->score = std::max(memory->score, track.score);
   const Point p = PointOf(turn, track.box);
   switch (turn.rule().kind) {
     case RuleKind::kZone: return SeeInZone(turn, p, track.id, memory);
