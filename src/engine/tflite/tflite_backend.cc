@@ -1,6 +1,7 @@
 #include "engine/tflite/tflite_backend.h"
 
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,13 +15,18 @@ namespace selvedge {
 namespace {
 
 // The Coral runtime: a system package on devices that have it, else in an engine folder.
-std::string FindEdgeTpu() {
+const LibraryNames& EdgeTpuNames() {
+  static const LibraryNames names = {.engine = "edgetpu", .files = {"libedgetpu.so"}};
+  return names;
+}
+
+std::vector<std::string> EdgeTpuFolders() {
   std::vector<std::string> folders = EngineFolders();
   for (const char* folder :
        {"/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/local/lib", "/usr/lib"}) {
     folders.emplace_back(folder);
   }
-  return FindLibraryFile({.engine = "edgetpu", .files = {"libedgetpu.so"}}, folders);
+  return folders;
 }
 
 class TfLiteBackend : public EngineBackend {
@@ -39,7 +45,7 @@ class TfLiteBackend : public EngineBackend {
 
   std::vector<std::string> Devices() override {
     std::vector<std::string> devices = {"cpu"};
-    if (!FindEdgeTpu().empty()) devices.emplace_back("edgetpu");
+    if (!FindLibraryFile(EdgeTpuNames(), EdgeTpuFolders()).empty()) devices.emplace_back("edgetpu");
     return devices;
   }
 
@@ -48,19 +54,16 @@ class TfLiteBackend : public EngineBackend {
   Result<std::unique_ptr<Engine>> Load(std::span<const std::byte> model,
                                        const EngineOptions& options) override {
     SELVEDGE_ASSIGN_OR_RETURN(const TfLiteRuntime* runtime, Runtime());
-    std::string delegate;
+    std::optional<ExternalDelegate> external;
     if (options.device == "edgetpu") {
-      delegate = FindEdgeTpu();
-      if (delegate.empty()) {
-        return Err(
-            NotFoundError("no libedgetpu.so.1 on this machine; install the Edge TPU "
-                          "runtime or set SELVEDGE_ENGINE_PATH to its folder"));
-      }
+      SELVEDGE_ASSIGN_OR_RETURN(const Library library,
+                                Library::Open(EdgeTpuNames(), EdgeTpuFolders()));
+      SELVEDGE_ASSIGN_OR_RETURN(external, ExternalDelegate::From(library));
     } else if (options.device != "cpu") {
       return Err(NotFoundError("TensorFlow Lite has no device \"" + options.device +
                                "\"; it knows cpu and edgetpu"));
     }
-    return LoadTfLiteModel(*runtime, model, options, std::move(delegate));
+    return LoadTfLiteModel(*runtime, model, options, external);
   }
 
  private:

@@ -69,21 +69,13 @@ Status TfLiteExecution::Failure(std::string_view what) const {
 
 Status TfLiteExecution::MakeDelegate() {
   const TfLiteApi& api = model_->runtime.api;
-  OpaqueOptions options;
-  if (!model_->delegate_library.empty()) {
-    if (api.external_create == nullptr) {
-      return UnimplementedError("this TensorFlow Lite was built without external delegates");
-    }
-    options = api.external_options(model_->delegate_library.c_str());
-    delegate_ = api.external_create(&options);
-    delete_delegate_ = api.external_delete;
-    if (delegate_ == nullptr) {
-      return UnavailableError("the delegate " + model_->delegate_library +
-                              " did not start; is its device plugged in and free?");
-    }
+  if (model_->external) {
+    SELVEDGE_ASSIGN_OR_RETURN_STATUS(delegate_, model_->external->Start());
+    delete_delegate_ = model_->external->destroy;
     return OkStatus();
   }
   if (!model_->runtime.HasXnnpack()) return OkStatus();  // the library's reference kernels, slow
+  OpaqueOptions options;
   XnnpackOptions(model_->runtime, model_->options.threads, model_->weights_cache, &options);
   delegate_ = api.xnnpack_create(&options);
   delete_delegate_ = api.xnnpack_delete;

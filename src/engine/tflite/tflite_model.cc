@@ -58,12 +58,12 @@ TfLiteSharedModel::~TfLiteSharedModel() {
 Result<std::unique_ptr<Engine>> LoadTfLiteModel(const TfLiteRuntime& runtime,
                                                 std::span<const std::byte> model,
                                                 const EngineOptions& options,
-                                                std::string delegate_library) {
+                                                std::optional<ExternalDelegate> external) {
   SELVEDGE_RETURN_ERR_IF_ERROR(CheckOptions(model, options));
   const TfLiteApi& api = runtime.api;
   auto shared = std::make_shared<TfLiteSharedModel>(runtime);
   shared->options = options;
-  shared->delegate_library = std::move(delegate_library);
+  shared->external = external;
   // operator new aligns to 16 bytes, as much as the format's own buffers ask for.
   shared->bytes = std::make_unique_for_overwrite<std::byte[]>(model.size());
   std::memcpy(shared->bytes.get(), model.data(), model.size());
@@ -75,11 +75,10 @@ Result<std::unique_ptr<Engine>> LoadTfLiteModel(const TfLiteRuntime& runtime,
                                     (text.empty() ? "not a TensorFlow Lite model" : text)));
   }
   // An external delegate's model has operators that only its device knows.
-  if (shared->delegate_library.empty()) {
+  if (!external) {
     SELVEDGE_RETURN_ERR_IF_ERROR(TfLiteExecution(shared).PrepareForCheck());
   }
-  const bool cached = runtime.HasXnnpack() && shared->delegate_library.empty() &&
-                      api.xnnpack_cache_create != nullptr &&
+  const bool cached = runtime.HasXnnpack() && !external && api.xnnpack_cache_create != nullptr &&
                       api.xnnpack_cache_finalize_soft != nullptr &&
                       api.xnnpack_cache_delete != nullptr;
   if (cached) shared->weights_cache = api.xnnpack_cache_create();

@@ -5,6 +5,7 @@
 #include <cstdarg>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -40,12 +41,12 @@ struct TfLiteSharedModel {
   TfLiteMessages messages;
   TfLiteModel* model = nullptr;
   void* weights_cache = nullptr;  // XNNPACK's packed weights, one copy for all interpreters
-  std::string delegate_library;   // file of the external delegate, empty for the processor
+  std::optional<ExternalDelegate> external;  // none for the processor
 };
 
 Result<std::unique_ptr<Engine>> LoadTfLiteModel(const TfLiteRuntime& runtime,
                                                 std::span<const std::byte> model,
                                                 const EngineOptions& options,
-                                                std::string delegate_library);
+                                                std::optional<ExternalDelegate> external);
 
 }  // namespace selvedge

@@ -27,9 +27,6 @@ void ResolveDelegates(const Library& library, TfLiteApi* api) {
   library.Resolve("TfLiteXNNPackDelegateWeightsCacheFinalizeSoft",
                   &api->xnnpack_cache_finalize_soft);
   library.Resolve("TfLiteXNNPackDelegateWeightsCacheDelete", &api->xnnpack_cache_delete);
-  bool external = library.Resolve("TfLiteExternalDelegateOptionsDefault", &api->external_options);
-  external = library.Resolve("TfLiteExternalDelegateDelete", &api->external_delete) && external;
-  if (external) library.Resolve("TfLiteExternalDelegateCreate", &api->external_create);
   library.Resolve("TfLiteTensorGetDimsSignature", &api->dims_signature);
 }
 
@@ -77,6 +74,25 @@ bool XnnpackOptions(const TfLiteRuntime& runtime, int threads, void* weights_cac
   if (descriptor != -1) return false;
   std::memcpy(options->bytes + kCachePlace, &weights_cache, sizeof(weights_cache));
   return true;
+}
+
+Result<ExternalDelegate> ExternalDelegate::From(const Library& library) {
+  ExternalDelegate delegate;
+  const bool creates = library.Resolve("tflite_plugin_create_delegate", &delegate.create);
+  const bool destroys = library.Resolve("tflite_plugin_destroy_delegate", &delegate.destroy);
+  if (creates && destroys) return delegate;
+  return Err(NotFoundError(library.path() + " is no TensorFlow Lite delegate"));
+}
+
+Result<TfLiteDelegate*> ExternalDelegate::Start() const {
+  // The interface reports by a plain function, on the calling thread.
+  static thread_local std::string reported;
+  reported.clear();
+  TfLiteDelegate* delegate =
+      create(nullptr, nullptr, 0, [](const char* text) { reported = text != nullptr ? text : ""; });
+  if (delegate != nullptr) return delegate;
+  return Err(UnavailableError("the device did not start; is it plugged in and free?" +
+                              (reported.empty() ? "" : " Its library says: " + reported)));
 }
 
 Result<DataType> FromTfLiteType(TfLiteType type, const std::string& tensor) {

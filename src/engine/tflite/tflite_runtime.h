@@ -49,9 +49,9 @@
 
 namespace selvedge {
 
-// Room for the option structs of any release; the largest known is 4,128 bytes (external delegate).
+// Room for the option struct of any release; the largest known has 56 bytes.
 struct alignas(16) OpaqueOptions {
-  std::byte bytes[8192];
+  std::byte bytes[512];
 };
 
 struct TfLiteApi {
@@ -67,9 +67,6 @@ struct TfLiteApi {
   void* (*xnnpack_cache_create)() = nullptr;
   bool (*xnnpack_cache_finalize_soft)(void*) = nullptr;
   void (*xnnpack_cache_delete)(void*) = nullptr;
-  OpaqueOptions (*external_options)(const char* library) = nullptr;
-  TfLiteDelegate* (*external_create)(const OpaqueOptions*) = nullptr;
-  void (*external_delete)(TfLiteDelegate*) = nullptr;
   // The shape with -1 for dimensions that are not fixed; newer than the headers, null in older
   // libraries.
   const TfLiteIntArray* (*dims_signature)(const TfLiteTensor*) = nullptr;
@@ -89,6 +86,20 @@ struct TfLiteRuntime {
 // the weights).
 bool XnnpackOptions(const TfLiteRuntime& runtime, int threads, void* weights_cache,
                     OpaqueOptions* options);
+
+// A delegate in a library of its own, by TensorFlow Lite's plug-in interface
+// (tflite_plugin_create_delegate). It is called directly: TfLiteExternalDelegateCreate goes on with
+// a null where a device does not start, and crashes.
+struct ExternalDelegate {
+  TfLiteDelegate* (*create)(char** keys, char** values, std::size_t count,
+                            void (*report)(const char*)) = nullptr;
+  void (*destroy)(TfLiteDelegate*) = nullptr;
+
+  // NotFound where the library lacks the interface.
+  static Result<ExternalDelegate> From(const Library& library);
+  // Unavailable where the device does not start, with what the library reported.
+  Result<TfLiteDelegate*> Start() const;
+};
 
 // Our type for theirs; Unimplemented (naming `tensor`) for those we do not pass.
 Result<DataType> FromTfLiteType(TfLiteType type, const std::string& tensor);
