@@ -99,10 +99,11 @@ bool VideoSource::Core::OnSample(Session& session, GstSample* sample) {
 
 void VideoSource::Core::SignalOpened() {
   opened_.store(true);
-  {
-    const std::lock_guard lock(mutex_);
-    if (session_ != nullptr) session_->Interrupt();
-  }
+  const std::lock_guard lock(mutex_);
+  if (!started_) started_ = OkStatus();
+  changed_.notify_all();
+  // The supervisor does the rest: it logs, asks for the duration, and forgets earlier failures.
+  if (session_ != nullptr) session_->Interrupt();
 }
 
 }  // namespace selvedge

@@ -101,6 +101,7 @@ class VideoSource::Core : public std::enable_shared_from_this<VideoSource::Core>
   std::shared_ptr<Session> session_;
   std::string description_;
   std::optional<Status> started_;  // the answer to Start
+  bool noted_ = false;             // the first session's facts are known
   bool finished_ = false;
 };
 

@@ -179,7 +179,7 @@ void VideoSource::Core::NoteOpened(Session& session) {
   {
     const std::lock_guard lock(mutex_);
     description_ = description;
-    if (!started_) started_ = OkStatus();
+    noted_ = true;
     changed_.notify_all();
   }
   if (first)
@@ -266,7 +266,10 @@ VideoSource::Core::Next VideoSource::Core::Reconnect(const Status& error) {
 
 Status VideoSource::Core::AwaitStart() {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return started_.has_value(); });
+  // A good start is told once ExpectedFrames and Describe know it too.
+  changed_.wait(lock, [this] {
+    return started_ && (!started_->ok() || noted_ || finished_ || delivery_.stopping());
+  });
   return *started_;
 }
 
