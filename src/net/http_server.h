@@ -14,7 +14,7 @@
 // 127.0.0.1 (DNS rebinding).
 //
 // Failure: Start reports what could not be bound and what to do; after that errors are answered
-// (400, 404, 405, 408, 413, 417, 421, 431, 500, 501, 503, 505) or end the one connection. No
+// (400, 404, 405, 408, 413, 421, 431, 500, 501, 503, 505) or end the one connection. No
 // exception leaves, nor does one from a handler end the process.
 
 #include <chrono>

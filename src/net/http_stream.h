@@ -4,8 +4,9 @@
 //
 // Publish replaces the latest chunk and wakes the server; each client sends the chunk it is at,
 // then takes the latest: a slow client skips chunks, so a chunk must make sense without the ones
-// before it. What is held is bounded: the latest chunk, and per client the one it is sending. Any
-// thread. Publish takes one uncontended lock for a few instructions and copies no bytes.
+// before it. What is held is bounded: the latest chunk, and per client the one it is sending.
+//
+// Any thread. Publish takes one uncontended lock for a few instructions and copies no bytes.
 
 #include <atomic>
 #include <cstdint>

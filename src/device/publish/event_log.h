@@ -10,9 +10,10 @@
 // Failure: a full or failing disk, a reader that is too slow: lines wait in the ring, and once it
 // is full further lines are counted as lost. Writing is tried again every `retry_interval`. A
 // reader that is gone (EPIPE) does not come back: all further lines are lost. Each trouble and its
-// end is one log line. written() + lost() + what waits = lines offered. Threads: Offer by one
-// thread at a time (no lock, no allocation, no write; a futex wake per batch). Counters: any
-// thread. Close and the destructor: the owner.
+// end is one log line. written() + lost() + what waits = lines offered.
+//
+// Threads: Offer by one thread at a time (no lock, no allocation, no write; a futex wake per
+// batch). Counters: any thread. Close and the destructor: the owner.
 
 #include <cstddef>
 #include <cstdint>

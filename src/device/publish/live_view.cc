@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "device/publish/jpeg_encoder.h"
 #include "device/publish/live_page.h"
+#include "device/publish/raw_picture.h"
 #include "device/publish/recent_lines.h"
 
 namespace selvedge {
@@ -103,7 +104,7 @@ struct LiveView::State {
   // One picture between Show and the thread: Show fills it while `busy` is false, the thread owns
   // it while true.
   std::atomic<bool> busy{false};
-  I420Image picture;
+  RawPicture raw;
   Tracks tracks;
   Nanos captured = 0;
   std::counting_semaphore<4> full{0};  // one picture and one Stop at most
@@ -119,6 +120,7 @@ struct LiveView::State {
   std::atomic<std::uint64_t> shown{0};
   std::atomic<std::uint64_t> skipped{0};
   std::atomic<std::uint64_t> failed{0};
+  I420Image picture;
   JpegEncoder encoder;  // the thread's
   log::RateLimited copy_log{10 * kSecond};
   log::RateLimited encode_log{10 * kSecond};
@@ -146,12 +148,17 @@ void LiveView::State::Run() {
 }
 
 void LiveView::State::Encode() {
-  Annotate(std::span<const Track>(tracks), options.labels, options.overlays, &picture);
-  const Result<std::string_view> jpeg = encoder.Encode(options.jpeg_quality, &picture);
-  if (!jpeg) {
+  Status status = picture.CopyFrom(raw.view(), options.max_width);
+  Result<std::string_view> jpeg = std::string_view();
+  if (status.ok()) {
+    Annotate(std::span<const Track>(tracks), options.labels, options.overlays, &picture);
+    jpeg = encoder.Encode(options.jpeg_quality, &picture);
+    if (!jpeg) status = jpeg.error();
+  }
+  if (!status.ok()) {
     failed.fetch_add(1, std::memory_order_relaxed);
     if (encode_log.Allow(clock.Monotonic())) {
-      log::Warning("live", "a picture could not be encoded", {{"error", jpeg.error().message()}});
+      log::Warning("live", "a picture could not be encoded", {{"error", status.message()}});
     }
     return;
   }
@@ -244,7 +251,7 @@ void LiveView::Show(const ImageView& image, Nanos captured, std::span<const Trac
     state.skipped.fetch_add(1, std::memory_order_relaxed);
     return;
   }
-  if (const Status status = state.picture.CopyFrom(image, state.options.max_width); !status.ok()) {
+  if (const Status status = state.raw.CopyFrom(image); !status.ok()) {
     state.failed.fetch_add(1, std::memory_order_relaxed);
     if (state.copy_log.Allow(state.clock.Monotonic())) {
       log::Warning("live", "a picture could not be shown", {{"error", status.message()}});

@@ -7,10 +7,13 @@
 // where privacy is kept (live_view_test.cc).
 //
 // Cost: with nobody watching, Show is two atomic loads. With watchers it makes, at most `fps` times
-// a second, one scaled copy of the picture and of the boxes into a buffer taken beforehand;
-// annotating, JPEG encoding and sending are done by a thread of the view's own at low priority. A
-// picture that comes while the last one is still being worked on is skipped. Threads: Show and
-// OfferEvent by the decision thread (one at a time, they never wait); the rest by the owner.
+// a second, one plain copy of the picture and of the boxes into memory kept for it; scaling,
+// drawing, JPEG encoding and sending are done by a thread of the view's own at low priority. A
+// picture that comes while the last one is still being worked on is skipped.
+//
+// Threads: Show and OfferEvent by the decision thread (one at a time, they never wait); the rest by
+// the owner.
+//
 // Failure: a picture that cannot be copied or encoded is skipped, counted and logged, rate limited.
 
 #include <cstdint>
