@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -60,6 +61,20 @@ std::vector<std::string> Words(const std::string& text) {
   return words;
 }
 
+// The whole of `text` as a number.
+bool ReadNumber(const std::string& text, double* out) {
+  char* end = nullptr;
+  *out = std::strtod(text.c_str(), &end);
+  return !text.empty() && *end == '\0';
+}
+
+// `12x34`, `12,34`: two numbers with `separator` between them.
+bool ReadPair(const std::string& text, char separator, double* first, double* second) {
+  const std::size_t at = text.find(separator);
+  return at != std::string::npos && ReadNumber(text.substr(0, at), first) &&
+         ReadNumber(text.substr(at + 1), second);
+}
+
 class Reader {
  public:
   explicit Reader(const std::string& path) { scenario_.path = path; }
@@ -113,9 +128,13 @@ class Reader {
   }
 
   Status ReadPicture(const std::string& text) {
-    if (std::sscanf(text.c_str(), "picture %dx%d", &width_, &height_) != 2) {
+    double width = 0;
+    double height = 0;
+    if (!ReadPair(text.substr(text.find(' ') + 1), 'x', &width, &height)) {
       return InvalidArgumentError("write `picture 100x100`");
     }
+    width_ = static_cast<int>(width);
+    height_ = static_cast<int>(height);
     return OkStatus();
   }
 
@@ -133,7 +152,11 @@ class Reader {
     SELVEDGE_RETURN_IF_ERROR(ReadTime(words[0], &step));
     for (std::size_t i = 1; i < words.size(); ++i) {
       if (words[i].starts_with("x#")) {
-        step.ended.push_back(std::stoll(words[i].substr(2)));
+        double id = 0;
+        if (!ReadNumber(words[i].substr(2), &id)) {
+          return InvalidArgumentError("cannot read " + words[i]);
+        }
+        step.ended.push_back(static_cast<std::int64_t>(id));
         continue;
       }
       SELVEDGE_RETURN_IF_ERROR(ReadTrack(words, &i, &step));
@@ -146,19 +169,14 @@ class Reader {
 
   // `1.5`, or `1.5..3/0.1`.
   static Status ReadTime(const std::string& word, Step* step) {
-    const auto number = [](const std::string& text, double* out) {
-      char* end = nullptr;
-      *out = std::strtod(text.c_str(), &end);
-      return !text.empty() && *end == '\0';
-    };
     const std::size_t dots = word.find("..");
     const std::size_t slash = word.find('/');
-    bool good = number(word.substr(0, dots), &step->first);
+    bool good = ReadNumber(word.substr(0, dots), &step->first);
     step->last = step->first;
     if (dots != std::string::npos) {
       good = good && slash != std::string::npos &&
-             number(word.substr(dots + 2, slash - dots - 2), &step->last) &&
-             number(word.substr(slash + 1), &step->every) && step->every > 0 &&
+             ReadNumber(word.substr(dots + 2, slash - dots - 2), &step->last) &&
+             ReadNumber(word.substr(slash + 1), &step->every) && step->every > 0 &&
              step->last > step->first;
     }
     return good ? OkStatus() : InvalidArgumentError("bad time " + word);
@@ -170,18 +188,18 @@ class Reader {
       return InvalidArgumentError("cannot read `" + word + "` of a track");
     };
     TrackStep out{.track = {.score = 0.9F, .matched = true}};
-    long long id = 0;
-    if (std::sscanf(words[*i].c_str(), "#%lld", &id) != 1) return bad(words[*i]);
-    out.track.id = id;
     out.track.matched = !words[*i].ends_with('?');
+    double id = 0;
+    const std::size_t digits = words[*i].size() - 1 - static_cast<std::size_t>(!out.track.matched);
+    if (words[*i][0] != '#' || !ReadNumber(words[*i].substr(1, digits), &id)) return bad(words[*i]);
+    out.track.id = static_cast<std::int64_t>(id);
     if (++*i == words.size()) return bad("end of line");
-    Point& a = out.from;
-    Point& b = out.to;
-    const int n = std::sscanf(words[*i].c_str(), "%lf,%lf>%lf,%lf", &a.x, &a.y, &b.x, &b.y);
-    if (n == 2) {
-      b = a;
-    } else if (n != 4) {
-      return bad(words[*i]);
+    const std::string& way = words[*i];
+    const std::size_t arrow = way.find('>');
+    if (!ReadPair(way.substr(0, arrow), ',', &out.from.x, &out.from.y)) return bad(way);
+    out.to = out.from;
+    if (arrow != std::string::npos && !ReadPair(way.substr(arrow + 1), ',', &out.to.x, &out.to.y)) {
+      return bad(way);
     }
     for (; *i + 1 < words.size(); ++*i) {
       const std::string& word = words[*i + 1];
@@ -189,9 +207,11 @@ class Reader {
       const auto label = std::ranges::find(scenario_.labels, word);
       if (label != scenario_.labels.end()) {
         out.track.class_id = static_cast<std::int32_t>(label - scenario_.labels.begin());
-      } else if (std::sscanf(word.c_str(), "%f", &out.track.score) != 1) {
-        return bad(word);
+        continue;
       }
+      double score = 0;
+      if (!ReadNumber(word, &score)) return bad(word);
+      out.track.score = static_cast<float>(score);
     }
     step->tracks.push_back(out);
     return OkStatus();
@@ -203,11 +223,12 @@ class Reader {
       item = Trimmed(item);
       Expectation expectation{.line = line_, .time = step.first, .text = item};
       if (step.every > 0) {
-        int used = 0;
-        if (std::sscanf(item.c_str(), "@%lf %n", &expectation.time, &used) != 1) {
+        const std::size_t blank = item.find(' ');
+        if (item[0] != '@' || blank == std::string::npos ||
+            !ReadNumber(item.substr(1, blank - 1), &expectation.time)) {
           return InvalidArgumentError("many frames: write the time of `" + item + "` as @1.5");
         }
-        expectation.text = item.substr(static_cast<std::size_t>(used));
+        expectation.text = Trimmed(item.substr(blank));
       }
       scenario_.expected.push_back(std::move(expectation));
     }

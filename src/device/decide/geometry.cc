@@ -17,6 +17,17 @@ int Sign(double v) {
   return (v > 0) - (v < 0);
 }
 
+// From p to the segment a-b.
+double SquaredDistance(Point a, Point b, Point p) {
+  const double dx = b.x - a.x;
+  const double dy = b.y - a.y;
+  const double px = p.x - a.x;
+  const double py = p.y - a.y;
+  const double length2 = dx * dx + dy * dy;
+  const double t = length2 > 0 ? std::clamp((px * dx + py * dy) / length2, 0.0, 1.0) : 0;
+  return (px - t * dx) * (px - t * dx) + (py - t * dy) * (py - t * dy);
+}
+
 }  // namespace
 
 Point ToPixels(Point p, CoordinateUnit unit, int width, int height) {
@@ -42,20 +53,15 @@ bool InPolygon(std::span<const Point> polygon, Point p) {
 }
 
 double DistanceToSegment(Point a, Point b, Point p) {
-  const double dx = b.x - a.x;
-  const double dy = b.y - a.y;
-  const double length2 = dx * dx + dy * dy;
-  const double t =
-      length2 > 0 ? std::clamp(((p.x - a.x) * dx + (p.y - a.y) * dy) / length2, 0.0, 1.0) : 0;
-  return std::hypot(p.x - (a.x + t * dx), p.y - (a.y + t * dy));
+  return std::sqrt(SquaredDistance(a, b, p));
 }
 
 double DistanceToBorder(std::span<const Point> polygon, Point p) {
   double best = HUGE_VAL;
   for (std::size_t i = 0, j = polygon.size() - 1; i < polygon.size(); j = i++) {
-    best = std::min(best, DistanceToSegment(polygon[j], polygon[i], p));
+    best = std::min(best, SquaredDistance(polygon[j], polygon[i], p));
   }
-  return best;
+  return std::sqrt(best);
 }
 
 bool SegmentsMeet(Point a, Point b, Point c, Point d) {
