@@ -1,6 +1,7 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -137,6 +138,41 @@ Status WriteFileAtomically(const std::string& path, std::string_view content) {
   }
   error = SyncFolder(target);
   return error == 0 ? OkStatus() : ErrnoError(error, "cannot sync the folder of " + path);
+}
+
+Result<MappedFile> MappedFile::Open(const std::string& path, std::size_t limit) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return Err(ErrnoError(errno, "cannot open " + path));
+  MappedFile file;
+  struct stat facts = {};
+  Status status;
+  if (::fstat(descriptor, &facts) != 0) {
+    status = ErrnoError(errno, "cannot read " + path);
+  } else if (!S_ISREG(facts.st_mode)) {
+    status = InvalidArgumentError("cannot read " + path + ": it is not a regular file");
+  } else if (static_cast<std::uint64_t>(facts.st_size) > limit) {
+    status = ResourceExhaustedError(path + " has " + std::to_string(facts.st_size) +
+                                    " bytes; at most " + std::to_string(limit) + " are allowed");
+  } else if (facts.st_size > 0) {
+    void* memory = ::mmap(nullptr, static_cast<std::size_t>(facts.st_size), PROT_READ, MAP_PRIVATE,
+                          descriptor, 0);
+    if (memory == MAP_FAILED) {
+      status = ErrnoError(errno, "cannot map " + path);
+    } else {
+      file.data_ = static_cast<const std::byte*>(memory);
+      file.size_ = static_cast<std::size_t>(facts.st_size);
+    }
+  }
+  ::close(descriptor);
+  if (!status.ok()) return Err(std::move(status));
+  return file;
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
 std::string ResolvePath(std::string_view path, std::string_view base_file) {

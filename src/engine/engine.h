@@ -37,8 +37,11 @@ struct EngineOptions {
   std::string precision;
   // Fixed shapes for inputs whose shape is not, in the model's order; empty: the model's own.
   std::vector<Shape> input_shapes;
-  // Engines that compile keep their result here; empty: nowhere.
+  // Engines that compile keep their result here, readable by its owner only; empty: nowhere. A
+  // model whose weights must not lie in the clear on a disk is loaded without.
   std::string cache_folder;
+  // "sha256:…" of the model's bytes: what the kept result is found by. Empty: nothing is kept.
+  std::string model_digest;
 };
 
 struct EngineInfo {

@@ -12,6 +12,7 @@
 
 #include "base/cpu.h"
 #include "base/file.h"
+#include "trust/digest.h"
 
 namespace selvedge {
 namespace {
@@ -100,6 +101,10 @@ Status MeasureAllCallers(std::span<const std::unique_ptr<Execution>> executions,
 
 }  // namespace
 
+std::string CompiledModelsFolder() {
+  return CacheFolder() + "/compiled";
+}
+
 Result<TuneMeasurement> MeasureCandidate(const TuneCandidate& candidate,
                                          std::span<EngineBackend* const> backends,
                                          const Clock& clock) {
@@ -111,13 +116,17 @@ Result<TuneMeasurement> MeasureCandidate(const TuneCandidate& candidate,
   const Nanos load_start = clock.Monotonic();
   std::unique_ptr<Engine> engine;
   {
-    SELVEDGE_ASSIGN_OR_RETURN(const std::string model,
-                              ReadFile(candidate.model_path, kMaxModelBytes));
-    SELVEDGE_ASSIGN_OR_RETURN(engine, (*backend)->Load(std::as_bytes(std::span(model)),
-                                                       {.threads = candidate.threads,
-                                                        .callers = candidate.callers,
-                                                        .device = candidate.device,
-                                                        .input_shapes = candidate.input_shapes}));
+    SELVEDGE_ASSIGN_OR_RETURN(const std::string digest, DigestOfFile(candidate.model_path));
+    SELVEDGE_ASSIGN_OR_RETURN(const MappedFile model,
+                              MappedFile::Open(candidate.model_path, kMaxModelBytes));
+    // What this compiles is kept for whoever runs the candidate that is chosen.
+    SELVEDGE_ASSIGN_OR_RETURN(
+        engine, (*backend)->Load(model.content(), {.threads = candidate.threads,
+                                                   .callers = candidate.callers,
+                                                   .device = candidate.device,
+                                                   .input_shapes = candidate.input_shapes,
+                                                   .cache_folder = CompiledModelsFolder(),
+                                                   .model_digest = digest}));
   }
   m.load_ms = ToMillis(clock.Monotonic() - load_start);
   m.engine_version = engine->Describe().version;

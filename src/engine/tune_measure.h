@@ -18,6 +18,9 @@ namespace selvedge {
 // Largest model that is read; no format here goes further.
 inline constexpr std::size_t kMaxModelBytes = std::size_t{2} << 30;
 
+// Where engines keep what they compiled, on this machine: EngineOptions::cache_folder.
+std::string CompiledModelsFolder();
+
 Result<TuneMeasurement> MeasureCandidate(const TuneCandidate& candidate,
                                          std::span<EngineBackend* const> backends,
                                          const Clock& clock = Clock::System());

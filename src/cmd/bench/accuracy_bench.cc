@@ -43,7 +43,8 @@ Result<std::vector<Metric>> BenchAccuracy(const AccuracyBenchOptions& options) {
                               fmt::format("{}", decoder.nms_iou), "--max-detections",
                               std::to_string(decoder.max_detections)}}));
   if (python.exit_code != 0) {
-    return Err(FailedPreconditionError("the Python reference loop failed; its message stands above"));
+    return Err(
+        FailedPreconditionError("the Python reference loop failed; its message stands above"));
   }
   // It prints frame records, as `run --every-frame` writes them.
   SELVEDGE_RETURN_ERR_IF_ERROR(WriteFileAtomically(reference, python.output));

@@ -15,7 +15,7 @@ namespace selvedge {
 struct AccuracyBenchOptions {
   std::string pipeline;
   std::vector<std::string> arguments;  // for selvedge-run
-  std::string events;        // in ScratchFolder(), where the arguments have it written
+  std::string events;                  // in ScratchFolder(), where the arguments have it written
   std::string source;
   ModelDecoder decoder;      // thresholds, for the reference to use the same
   std::string model;         // the reference variant's file

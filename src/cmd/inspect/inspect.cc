@@ -66,21 +66,24 @@ Result<FileView> ViewFile(const std::string& path, const ModelCard* card) {
   return view;
 }
 
-bool IsCard(const std::string& path) { return path.ends_with(".yaml") || path.ends_with(".yml"); }
+bool IsCard(const std::string& path) {
+  return path.ends_with(".yaml") || path.ends_with(".yml");
+}
 
 std::string Tensor(const TensorSpec& spec) {
   std::string text = spec.ToString();
-  if (spec.scale != 0) text += fmt::format(" scale {:g} zero point {}", spec.scale, spec.zero_point);
+  if (spec.scale != 0)
+    text += fmt::format(" scale {:g} zero point {}", spec.scale, spec.zero_point);
   return text;
 }
 
 json Tensors(const std::vector<TensorSpec>& specs) {
   json list = json::array();
   for (const TensorSpec& spec : specs) {
-    json entry = {{"name", spec.name},
-                  {"type", DataTypeName(spec.type)},
-                  {"shape", std::vector<std::int64_t>(spec.shape.dims().begin(),
-                                                      spec.shape.dims().end())}};
+    json entry = {
+        {"name", spec.name},
+        {"type", DataTypeName(spec.type)},
+        {"shape", std::vector<std::int64_t>(spec.shape.dims().begin(), spec.shape.dims().end())}};
     if (spec.scale != 0) entry["scale"] = spec.scale, entry["zero_point"] = spec.zero_point;
     list.push_back(std::move(entry));
   }
@@ -117,8 +120,9 @@ Result<ModelView> Inspect(const std::string& path) {
     SELVEDGE_ASSIGN_OR_RETURN(FileView file, ViewFile(path, nullptr));
     view.files.push_back(std::move(file));
     if (view.files[0].engines.empty()) {
-      return Err(InvalidArgumentError(path + " is no model that an engine here knows; expected "
-                                             ".onnx, .tflite, an OpenVINO .xml, or a card (.yaml)"));
+      return Err(InvalidArgumentError(path +
+                                      " is no model that an engine here knows; expected "
+                                      ".onnx, .tflite, an OpenVINO .xml, or a card (.yaml)"));
     }
     return view;
   }

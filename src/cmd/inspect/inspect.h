@@ -19,7 +19,7 @@ struct EngineView {
   std::optional<EngineInfo> info;  // empty where it did not load
   std::string error;               // then: why
   double load_ms = 0;
-  double run_ms = 0;  // one run after one to warm up, one thread
+  double run_ms = 0;              // one run after one to warm up, one thread
   std::string card_disagreement;  // empty where there is no card or it fits
 };
 
@@ -37,8 +37,8 @@ struct ModelView {
   std::vector<FileView> files;
 };
 
-// `path` is a model file or a card (.yaml, .yml). NotFound and so on where it cannot be read; what single engines say
-// against it is in the view.
+// `path` is a model file or a card (.yaml, .yml). NotFound and so on where it cannot be read; what
+// single engines say against it is in the view.
 Result<ModelView> Inspect(const std::string& path);
 
 // True where every file is loaded by an engine and no card disagrees.

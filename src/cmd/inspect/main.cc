@@ -11,7 +11,8 @@ namespace {
 
 int InspectMain(int argc, const char* const* argv) {
   CLI::App app(
-      "Shows a model: size, digest, inputs, outputs, which engines load it, whether its card fits.\n"
+      "Shows a model: size, digest, inputs, outputs, which engines load it, whether its card "
+      "fits.\n"
       "Example: selvedge inspect assets/models/person-ssdlite.card.yaml");
   app.name("selvedge inspect");
   std::string path;

@@ -63,8 +63,9 @@ Result<Settled> FromTune(const PipelineConfig& config, const ModelChoiceFlags& f
 // The first engine that is there and reads the variant.
 Result<std::string> FirstEngine(const ModelVariant& variant, const std::string& path) {
   for (EngineBackend* backend : AllBackends()) {
-    const bool allowed = variant.engines.empty() ||
-                         std::ranges::find(variant.engines, backend->name()) != variant.engines.end();
+    const bool allowed =
+        variant.engines.empty() ||
+        std::ranges::find(variant.engines, backend->name()) != variant.engines.end();
     if (allowed && backend->Reads(path) && backend->Probe()) return std::string(backend->name());
   }
   return Err(NotFoundError("no engine on this machine reads " + path +
@@ -79,8 +80,8 @@ Result<Settled> AsSaid(const PipelineConfig& config) {
   for (const ModelVariant& variant : config.card.variants) {
     if (variant.name == config.model.variant) settled.variant = &variant;
   }
-  settled.workers = config.model.workers > 0 ? config.model.workers
-                                             : std::max(1, UsableCpus() / settled.threads);
+  settled.workers =
+      config.model.workers > 0 ? config.model.workers : std::max(1, UsableCpus() / settled.threads);
   if (settled.engine.empty()) {
     const std::string path = ResolvePath(settled.variant->path, config.model.card_path);
     SELVEDGE_ASSIGN_OR_RETURN(settled.engine, FirstEngine(*settled.variant, path));
@@ -115,13 +116,12 @@ Result<LoadedModel> ChooseAndLoad(const PipelineConfig& config, const ModelChoic
   EngineOptions options;
   options.threads = settled.threads;
   options.callers = settled.workers;
-  {
-    // Freed before frames flow: engines keep what they need.
-    SELVEDGE_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxModelBytes));
-    auto engine = backend->Load(std::as_bytes(std::span(bytes)), options);
-    if (!engine) return Err(engine.error().WithContext("model " + path));
-    loaded.engine = *std::move(engine);
-  }
+  options.cache_folder = CompiledModelsFolder();
+  options.model_digest = loaded.digest;
+  SELVEDGE_ASSIGN_OR_RETURN(const MappedFile model, MappedFile::Open(path, kMaxModelBytes));
+  auto engine = backend->Load(model.content(), options);
+  if (!engine) return Err(engine.error().WithContext("model " + path));
+  loaded.engine = *std::move(engine);
   loaded.variant = settled.variant->name;
   loaded.workers = settled.workers;
   if (said) loaded.reason = "as the pipeline file or the command line says";

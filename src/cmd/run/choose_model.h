@@ -26,8 +26,8 @@ struct LoadedModel {
   std::string table;   // what all candidates measured; empty where nothing was left to choose
 };
 
-// Measures first where the file leaves something open and this machine has not measured it yet (at most
-// `model.tune_time`, in child processes); then loads. Errors name the model's file.
+// Measures first where the file leaves something open and this machine has not measured it yet (at
+// most `model.tune_time`, in child processes); then loads. Errors name the model's file.
 Result<LoadedModel> ChooseAndLoad(const PipelineConfig& config, const ModelChoiceFlags& flags);
 
 }  // namespace selvedge

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+#include <atomic>
 #include <cstring>
 #include <mutex>
 #include <utility>
@@ -25,6 +28,37 @@ namespace {
 
 constexpr Nanos kTick = 200 * kMillisecond;
 constexpr int kPortTries = 10;
+
+// How many of each class are in view, for the status page.
+class InView : public Publisher {
+ public:
+  explicit InView(const std::vector<std::string>& labels)
+      : labels_(labels), counts_(labels.size()), now_(labels.size()) {}
+
+  void Publish(const DecidedFrame& decided) override {
+    std::ranges::fill(now_, 0);
+    for (const Track& track : decided.tracks) {
+      const auto id = static_cast<std::size_t>(track.class_id);
+      if (track.matched && id < now_.size()) ++now_[id];
+    }
+    for (std::size_t i = 0; i < now_.size(); ++i) {
+      counts_[i].store(now_[i], std::memory_order_relaxed);
+    }
+  }
+
+  std::vector<std::pair<std::string, int>> Read() const {
+    std::vector<std::pair<std::string, int>> counts;
+    for (std::size_t i = 0; i < counts_.size(); ++i) {
+      if (const int count = counts_[i].load(); count > 0) counts.emplace_back(labels_[i], count);
+    }
+    return counts;
+  }
+
+ private:
+  const std::vector<std::string> labels_;
+  std::vector<std::atomic<int>> counts_;
+  std::vector<int> now_;
+};
 
 class Session {
  public:
@@ -53,6 +87,7 @@ class Session {
   std::unique_ptr<LiveView> live_view_;
   std::unique_ptr<EventPublisher> event_publisher_;
   std::unique_ptr<LiveViewPublisher> live_view_publisher_;
+  std::unique_ptr<InView> in_view_;
   std::unique_ptr<HttpServer> http_;
   std::unique_ptr<Pipeline> pipeline_;
   RateMeter rate_;
@@ -117,12 +152,14 @@ Status Session::OpenPublishers() {
   event_publisher_ = std::make_unique<EventPublisher>(std::move(events), event_log_.get(),
                                                       live_view_.get(), &metrics_, clock_);
   live_view_publisher_ = std::make_unique<LiveViewPublisher>(live_view_.get());
+  in_view_ = std::make_unique<InView>(config_.card.labels);
   return OkStatus();
 }
 
 Status Session::Open() {
   SELVEDGE_ASSIGN_OR_RETURN_STATUS(source_, MakeSource(config_.source, clock_));
-  SELVEDGE_ASSIGN_OR_RETURN_STATUS(model_, ChooseAndLoad(config_, {.retune = options_.retune, .quiet = options_.quiet}));
+  SELVEDGE_ASSIGN_OR_RETURN_STATUS(
+      model_, ChooseAndLoad(config_, {.retune = options_.retune, .quiet = options_.quiet}));
   if (options_.meter) {
     auto metered = std::make_unique<MeteredEngine>(std::move(model_.engine));
     meter_ = metered.get();
@@ -134,7 +171,8 @@ Status Session::Open() {
       pipeline_,
       Pipeline::Create(config_.pipeline, source_.get(), model_.engine.get(), config_.card,
                        config_.tracker, std::move(config_.rules),
-                       {event_publisher_.get(), live_view_publisher_.get()}, &metrics_, clock_));
+                       {event_publisher_.get(), live_view_publisher_.get(), in_view_.get()},
+                       &metrics_, clock_));
   return config_.http.enabled ? OpenHttp() : OkStatus();
 }
 
@@ -157,7 +195,6 @@ Status Session::OpenHttp() {
 
 void Session::UpdateStatus() {
   const Nanos now = clock_.Monotonic();
-  const SourceStats stats = source_->Stats();
   PipelineStatus s;
   s.pipeline = config_.pipeline.name;
   s.device = config_.device;
@@ -187,11 +224,11 @@ void Session::UpdateStatus() {
   s.threads = info.threads;
   s.workers = model_.workers;
   s.choice_reason = model_.reason;
+  s.counts = in_view_->Read();
   if (event_log_) {
     s.events_written = event_log_->written();
     s.events_lost = event_log_->lost();
   }
-  (void)stats;
   const std::lock_guard lock(status_mutex_);
   status_ = std::move(s);
 }

@@ -1,4 +1,5 @@
-// selvedge-tune: measures engines, variants and threads on this machine and shows what would be chosen.
+// selvedge-tune: measures engines, variants and threads on this machine and shows what would be
+// chosen.
 
 #include <fmt/format.h>
 #include <unistd.h>

@@ -1,10 +1,14 @@
 #include <algorithm>
 #include <cstring>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/cpu.h"
 #include "engine/loading.h"
+#include "engine/openvino/compiled_cache.h"
 #include "engine/openvino/memory_file.h"
 #include "engine/openvino/openvino_model.h"
 
@@ -154,32 +158,76 @@ std::string PrecisionHint(std::string_view precision) {
   return "";
 }
 
-Status Compile(const EngineOptions& options, const ov_model_t* read, OpenVinoModel* model) {
-  const OpenVinoApi& api = model->runtime.api;
+// How the model is to be run, as OpenVINO is told it.
+struct CompileSettings {
+  std::string device;  // "CPU"
+  std::vector<std::pair<std::string, std::string>> properties;
+};
+
+Result<CompileSettings> SettingsOf(const EngineOptions& options) {
   const std::string precision = PrecisionHint(options.precision);
   if (precision.empty()) {
-    return InvalidArgumentError("unknown precision \"" + options.precision +
-                                "\"; an engine computes in fp32, bf16 or fp16");
+    return Err(InvalidArgumentError("unknown precision \"" + options.precision +
+                                    "\"; an engine computes in fp32, bf16 or fp16"));
   }
-  std::string device = options.device;
-  std::ranges::transform(device, device.begin(), [](unsigned char c) { return std::toupper(c); });
-  const std::string streams = std::to_string(options.callers);
-  const std::string threads = std::to_string(options.threads * options.callers);
-  std::vector<ov_property_t> properties = {{"INFERENCE_PRECISION_HINT", precision.c_str()}};
-  if (device == "CPU") {
-    properties.push_back({"NUM_STREAMS", streams.c_str()});
-    properties.push_back({"INFERENCE_NUM_THREADS", threads.c_str()});
+  CompileSettings settings{.device = options.device};
+  std::ranges::transform(settings.device, settings.device.begin(),
+                         [](unsigned char c) { return std::toupper(c); });
+  settings.properties = {{"INFERENCE_PRECISION_HINT", precision}};
+  if (settings.device == "CPU") {
+    settings.properties.emplace_back("NUM_STREAMS", std::to_string(options.callers));
+    settings.properties.emplace_back("INFERENCE_NUM_THREADS",
+                                     std::to_string(options.threads * options.callers));
     // Capture, preprocessing and decisions share the processors with inference.
-    properties.push_back({"ENABLE_CPU_PINNING", "NO"});
+    settings.properties.emplace_back("ENABLE_CPU_PINNING", "NO");
   }
-  if (!options.cache_folder.empty()) {
-    properties.push_back({"CACHE_DIR", options.cache_folder.c_str()});
+  return settings;
+}
+
+Status Compile(const EngineOptions& options, const CompileSettings& settings,
+               const ov_model_t* read, OpenVinoModel* model) {
+  const OpenVinoApi& api = model->runtime.api;
+  std::vector<ov_property_t> properties;
+  for (const auto& [key, value] : settings.properties) {
+    properties.push_back({key.c_str(), value.c_str()});
   }
   return AsLoadError(FromOv(
       api,
-      api.ov_core_compile_model_props(model->runtime.core, read, device.c_str(), properties.size(),
-                                      properties.data(), model->compiled.out()),
+      api.ov_core_compile_model_props(model->runtime.core, read, settings.device.c_str(),
+                                      properties.size(), properties.data(), model->compiled.out()),
       "compiling the model for " + options.device));
+}
+
+// Takes a compiled model that was kept. The C API imports with the core's properties and takes none
+// of its own, so they are set there first; compiling names each of them, so nothing else sees the
+// change.
+Status Import(const CompileSettings& settings, MappedFile file, OpenVinoModel* model) {
+  static std::mutex one_at_a_time;
+  const std::lock_guard lock(one_at_a_time);
+  const OpenVinoApi& api = model->runtime.api;
+  const char* device = settings.device.c_str();
+  for (const auto& [key, value] : settings.properties) {
+    SELVEDGE_RETURN_IF_ERROR(FromOv(
+        api, api.ov_core_set_property(model->runtime.core, device, key.c_str(), value.c_str()),
+        "setting " + key));
+  }
+  model->kept.emplace(std::move(file));
+  const auto content = model->kept->content();
+  return FromOv(
+      api,
+      api.ov_core_import_model(model->runtime.core, reinterpret_cast<const char*>(content.data()),
+                               content.size(), device, model->compiled.out()),
+      "taking over a compiled model");
+}
+
+// Everything that a compiled model depends on.
+std::string FactsOf(const OpenVinoRuntime& runtime, const EngineOptions& options,
+                    const CompileSettings& settings) {
+  std::string facts = options.model_digest + '\n' + runtime.version + '\n' + settings.device +
+                      '\n' + CpuFingerprint() + '\n';
+  for (const auto& [key, value] : settings.properties) facts += key + '=' + value + '\n';
+  for (const Shape& shape : options.input_shapes) facts += shape.ToString();
+  return facts;
 }
 
 Status Describe(const EngineOptions& options, OpenVinoModel* model) {
@@ -207,13 +255,29 @@ Result<std::unique_ptr<Engine>> LoadOpenVinoModel(const OpenVinoRuntime& runtime
                                                   std::span<const std::byte> model,
                                                   const EngineOptions& options) {
   SELVEDGE_RETURN_ERR_IF_ERROR(CheckOptions(model, options));
+  SELVEDGE_ASSIGN_OR_RETURN(const CompileSettings settings, SettingsOf(options));
+  std::optional<CompiledCache> cache;
+  if (!options.cache_folder.empty() && !options.model_digest.empty()) {
+    cache.emplace(options.cache_folder, FactsOf(runtime, options, settings));
+  }
   auto loaded = std::make_shared<OpenVinoModel>(runtime);
-  {
+  const bool kept = cache && cache->Load([&](MappedFile file) {
+    return Import(settings, std::move(file), loaded.get());
+  });
+  if (!kept) {
     // The model as read goes as soon as it is compiled: it holds a second copy of the weights.
     OvOwnedModel read(runtime.api);
     SELVEDGE_RETURN_ERR_IF_ERROR(ReadModel(runtime, model, &read));
     SELVEDGE_RETURN_ERR_IF_ERROR(FixShapes(runtime.api, options, read.get()));
-    SELVEDGE_RETURN_ERR_IF_ERROR(Compile(options, read.get(), loaded.get()));
+    SELVEDGE_RETURN_ERR_IF_ERROR(Compile(options, settings, read.get(), loaded.get()));
+  }
+  if (cache && !kept) {
+    cache->Store([&](const std::string& path) {
+      return FromOv(
+          runtime.api,
+          runtime.api.ov_compiled_model_export_model(loaded->compiled.get(), path.c_str()),
+          "writing the compiled model");
+    });
   }
   ReturnFreedMemory();
   SELVEDGE_RETURN_ERR_IF_ERROR(Describe(options, loaded.get()));

@@ -4,8 +4,10 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 
+#include "base/file.h"
 #include "engine/engine.h"
 #include "engine/openvino/openvino_runtime.h"
 
@@ -16,6 +18,8 @@ struct OpenVinoModel {
   explicit OpenVinoModel(const OpenVinoRuntime& r) : runtime(r), compiled(r.api) {}
 
   const OpenVinoRuntime& runtime;  // lives as long as the process
+  std::optional<MappedFile>
+      kept;  // where the weights lie, if it was compiled before; outlives `compiled`
   OvOwnedCompiled compiled;
   EngineInfo info;
 };

@@ -28,6 +28,8 @@
   X(ov_core_read_model)                          \
   X(ov_core_read_model_from_memory_buffer)       \
   X(ov_core_compile_model_props)                 \
+  X(ov_core_import_model)                        \
+  X(ov_core_set_property)                        \
   X(ov_model_free)                               \
   X(ov_model_inputs_size)                        \
   X(ov_model_const_input_by_index)               \
@@ -36,6 +38,7 @@
   X(ov_compiled_model_outputs_size)              \
   X(ov_compiled_model_input_by_index)            \
   X(ov_compiled_model_output_by_index)           \
+  X(ov_compiled_model_export_model)              \
   X(ov_compiled_model_get_property)              \
   X(ov_compiled_model_create_infer_request)      \
   X(ov_compiled_model_free)                      \
