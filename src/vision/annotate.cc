@@ -91,6 +91,7 @@ class Canvas {
 
   void Path(const std::vector<cv::Point>& points, bool closed, Color color) {
     std::vector<cv::Point> halves;
+    halves.reserve(points.size());
     for (const cv::Point& p : points) halves.push_back(p / 2);
     cv::polylines(planes_[0], points, closed, cv::Scalar(color.y), stroke_, cv::LINE_AA);
     const int half = std::max(1, stroke_ / 2);
@@ -103,6 +104,7 @@ class Canvas {
     const std::array<std::uint8_t, 3> values = {color.y, color.u, color.v};
     for (int i = 0; i < 3; ++i) {
       std::vector<cv::Point> scaled;
+      scaled.reserve(points.size());
       for (const cv::Point& p : points) scaled.push_back(i == 0 ? p : p / 2);
       cv::Mat& plane = planes_[i];
       const cv::Rect area = cv::boundingRect(scaled) & cv::Rect(0, 0, plane.cols, plane.rows);

@@ -294,9 +294,12 @@ inline float Clamp(float v, float low, float high) {
   return v > high ? high : v;
 }
 
+// Adding a half and cutting off rounds values that are not negative; lround would be a library call
+// a value.
 void ToUint8(const float* __restrict in, int n, std::uint8_t* __restrict out) {
   for (int i = 0; i < n; ++i) {
-    out[i] = static_cast<std::uint8_t>(static_cast<int>(Clamp(in[i], 0.0F, 255.0F) + 0.5F));
+    const float raised = Clamp(in[i], 0.0F, 255.0F) + 0.5F;
+    out[i] = static_cast<std::uint8_t>(static_cast<int>(raised));
   }
 }
 

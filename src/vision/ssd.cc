@@ -20,6 +20,7 @@ std::vector<ShapeOfAnchor> ShapesOfMap(const SsdAnchors& anchors, std::size_t ma
                                        double next_scale) {
   if (map == 0 && anchors.reduce_lowest_layer) return {{0.1, 1.0}, {scale, 2.0}, {scale, 0.5}};
   std::vector<ShapeOfAnchor> shapes;
+  shapes.reserve(anchors.aspect_ratios.size() + 1);
   for (double ratio : anchors.aspect_ratios) shapes.push_back({scale, ratio});
   if (anchors.interpolated_ratio > 0) {
     shapes.push_back({std::sqrt(scale * next_scale), anchors.interpolated_ratio});
