@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "base/allocation_counter.h"
 #include "base/utf8.h"
 #include "proto/event.pb.h"
 
@@ -213,6 +214,13 @@ TEST(EventJson, AppendsAndKeepsTheMemory) {
   AppendEventLine(event, &out);
   EXPECT_EQ(out.size(), 2 * one);
   EXPECT_EQ(out.substr(0, one), out.substr(one));
+
+  const std::uint64_t before = AllocationsOfThisThread();
+  for (int i = 0; i < 100; ++i) {
+    out.clear();
+    AppendEventLine(event, &out);
+  }
+  EXPECT_EQ(AllocationsOfThisThread() - before, 0U);
 }
 
 TEST(EventJson, ReaderIgnoresFieldsOfLaterVersionsAndTheEndOfLine) {
