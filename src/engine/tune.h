@@ -68,7 +68,8 @@ struct TuneObjective {
   // How much worse than the reference variant (the card's first) a variant may be, in the unit of
   // the card's accuracy metric. 1 allows anything, even variants whose accuracy nobody measured.
   double max_accuracy_drop = 0.01;
-  double wanted_fps = 0;  // throughput to keep up with; 0: none
+  double wanted_fps = 0;    // throughput to keep up with; 0: none
+  double max_peak_mib = 0;  // of the measuring process: engine, model and little else; 0: any
   bool prefer_throughput =
       false;  // as fast as it goes: highest throughput rather than lowest latency
 };

@@ -23,6 +23,10 @@ double P99(const TuneMeasurement& m) {
   return m.loaded_p99_ms > 0 ? m.loaded_p99_ms : m.p99_ms;
 }
 
+double PeakMib(const TuneMeasurement& m) {
+  return static_cast<double>(m.peak_bytes) / (1 << 20);
+}
+
 // Why the accuracy floor excludes a variant; empty where it holds.
 std::string AccuracyObjection(const std::string& name, const std::vector<ModelVariant>& variants,
                               double max_drop) {
@@ -39,7 +43,7 @@ std::string AccuracyObjection(const std::string& name, const std::vector<ModelVa
          " is allowed";
 }
 
-std::string SpeedObjection(const TuneMeasurement& m, const TuneObjective& objective) {
+std::string ObjectiveObjection(const TuneMeasurement& m, const TuneObjective& objective) {
   if (objective.slo_p99_ms > 0 && P99(m) > objective.slo_p99_ms) {
     return "its p99 of " + Fixed(P99(m), 1) + " ms is above the objective of " +
            Fixed(objective.slo_p99_ms, 1) + " ms";
@@ -47,6 +51,10 @@ std::string SpeedObjection(const TuneMeasurement& m, const TuneObjective& object
   if (objective.wanted_fps > 0 && m.throughput < objective.wanted_fps) {
     return "its " + Fixed(m.throughput, 1) + " inferences a second are below the wanted " +
            Fixed(objective.wanted_fps, 1);
+  }
+  if (objective.max_peak_mib > 0 && PeakMib(m) > objective.max_peak_mib) {
+    return "its " + Fixed(PeakMib(m), 0) + " MiB of memory are above the " +
+           Fixed(objective.max_peak_mib, 0) + " MiB allowed";
   }
   return {};
 }
@@ -63,6 +71,9 @@ double Shortfall(const TuneMeasurement& m, const TuneObjective& objective) {
   if (objective.slo_p99_ms > 0) shortfall = std::max(shortfall, P99(m) / objective.slo_p99_ms);
   if (objective.wanted_fps > 0) {
     shortfall = std::max(shortfall, objective.wanted_fps / std::max(m.throughput, 1e-3));
+  }
+  if (objective.max_peak_mib > 0) {
+    shortfall = std::max(shortfall, PeakMib(m) / objective.max_peak_mib);
   }
   return shortfall;
 }
@@ -130,7 +141,7 @@ TuneChoice Choose(const std::vector<TuneMeasurement>& measurements,
     verdict = AccuracyObjection(m.candidate.variant, variants, objective.max_accuracy_drop);
     if (!verdict.empty()) continue;
     accurate.push_back(index);
-    verdict = SpeedObjection(m, objective);
+    verdict = ObjectiveObjection(m, objective);
     if (verdict.empty()) good.push_back(index);
   }
   if (ran.empty()) {

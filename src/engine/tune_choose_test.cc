@@ -208,6 +208,21 @@ TEST(TuneChoose, OrderOfMeasurementsDoesNotMatterToWhatIsChosen) {
   }
 }
 
+TEST(TuneChoose, MemoryExcludesTheFastest) {
+  std::vector<TuneMeasurement> measurements = {FromRow({"ort", "fp32", 1, 1, 14, 15, 14, 71}),
+                                               FromRow({"ov", "fp32", 1, 1, 12, 15, 12, 83})};
+  measurements[0].peak_bytes = 74 << 20;
+  measurements[1].peak_bytes = 108 << 20;
+  EXPECT_EQ(Choose(measurements, Variants(), {}).index, 1);
+  TuneChoice choice = Choose(measurements, Variants(), {.max_peak_mib = 90});
+  EXPECT_EQ(choice.index, 0);
+  EXPECT_TRUE(choice.meets_objective);
+  EXPECT_EQ(choice.verdicts[1], "its 108 MiB of memory are above the 90 MiB allowed");
+  choice = Choose(measurements, Variants(), {.max_peak_mib = 60});
+  EXPECT_EQ(choice.index, 0);
+  EXPECT_FALSE(choice.meets_objective);
+}
+
 TEST(TuneTable, MarksTheChosenAndPutsFailuresLast) {
   TuneReport report;
   report.measurements = {FromRow({"tflite", "fp32", 1, 1, 0, 0, 0, 0, "no such operator"}),

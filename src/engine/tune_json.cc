@@ -179,6 +179,7 @@ std::string ToJson(const TuneReport& report) {
   Json objective = {{"slo_p99_ms", o.slo_p99_ms},
                     {"max_accuracy_drop", o.max_accuracy_drop},
                     {"wanted_fps", o.wanted_fps},
+                    {"max_peak_mib", o.max_peak_mib},
                     {"prefer_throughput", o.prefer_throughput}};
   Json json = {{"chosen", report.choice.index},
                {"meets_objective", report.choice.meets_objective},

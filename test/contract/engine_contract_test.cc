@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <random>
 #include <string>
@@ -310,6 +312,35 @@ TEST_P(EngineContract, ADamagedModelIsRefusedOrRuns) {
     if (execution) (void)(*execution)->Run();
   }
   EXPECT_GT(refused, 0);
+}
+
+// What the process has open or mapped, as the kernel names it.
+std::vector<std::string> OpenFiles() {
+  namespace fs = std::filesystem;
+  std::vector<std::string> names;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator("/proc/self/fd", error)) {
+    names.push_back(fs::read_symlink(entry.path(), error).string());
+  }
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    if (const std::size_t path = line.find('/'); path != std::string::npos) {
+      names.push_back(line.substr(path));
+    }
+  }
+  return names;
+}
+
+TEST_P(EngineContract, AnEngineReportsToNobody) {
+  // ONNX Runtime's published builds send usage data from a thread and a database of their own
+  // unless told not to.
+  auto engine = LoadOrDie(ContractModel::kAdd);
+  auto execution = NewExecution(*engine);
+  ASSERT_TRUE(execution->Run().ok());
+  for (const std::string& name : OpenFiles()) {
+    EXPECT_THAT(name, ::testing::Not(::testing::StartsWith("socket:")));
+    EXPECT_THAT(name, ::testing::Not(HasSubstr(".db")));
+  }
 }
 
 TEST_P(EngineContract, ReloadingDoesNotGrowMemory) {

@@ -1,5 +1,6 @@
 #include "engine/onnxruntime/onnx_backend.h"
 
+#include <cstdlib>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -66,6 +67,10 @@ class OnnxBackend : public EngineBackend {
 }  // namespace
 
 std::unique_ptr<EngineBackend> MakeOnnxBackend() {
+  // ONNX Runtime as its makers publish it reports usage to them over the network, from a thread and
+  // a database of its own. It asks the environment once, when it starts; here is early, before
+  // other threads.
+  setenv("ORT_DISABLE_TELEMETRY", "1", 1);
   return std::make_unique<OnnxBackend>();
 }
 

@@ -68,6 +68,8 @@ Result<std::unique_ptr<OnnxRuntime>> OnnxRuntime::Open() {
                                             &runtime->env),
               "starting the engine"));
   SELVEDGE_RETURN_ERR_IF_ERROR(
+      FromOrt(api, api.DisableTelemetryEvents(runtime->env), "switching telemetry off"));
+  SELVEDGE_RETURN_ERR_IF_ERROR(
       FromOrt(api, api.CreateCpuMemoryInfo(OrtDeviceAllocator, OrtMemTypeDefault, &runtime->memory),
               "starting the engine"));
   return runtime;
