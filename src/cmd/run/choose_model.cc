@@ -38,6 +38,7 @@ Result<Settled> FromTune(const PipelineConfig& config, const ModelChoiceFlags& f
   options.budget = config.model.tune_time;
   options.backends = AllBackends();
   options.use_cache = !flags.retune;
+  options.stop = flags.stop;
   cli::StatusLine line;
   if (!flags.quiet) {
     options.progress = [&](const TuneProgress& progress) {

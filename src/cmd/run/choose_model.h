@@ -3,6 +3,7 @@
 // Which engine runs which variant with how many threads: as the pipeline file says, or as measured
 // on this machine.
 
+#include <atomic>
 #include <memory>
 #include <string>
 
@@ -13,8 +14,9 @@
 namespace selvedge {
 
 struct ModelChoiceFlags {
-  bool retune = false;  // measure in any case
-  bool quiet = false;   // no progress on stderr
+  bool retune = false;                      // measure in any case
+  bool quiet = false;                       // no progress on stderr
+  const std::atomic<bool>* stop = nullptr;  // ends measuring with Cancelled
 };
 
 struct LoadedModel {

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstring>
 #include <mutex>
+#include <thread>
 #include <utility>
 
 #include "base/cpu.h"
@@ -65,7 +66,8 @@ class Session {
   Session(const RunOptions& options, PipelineConfig config)
       : options_(options), config_(std::move(config)), clock_(Clock::System()) {}
 
-  Status Open();
+  // `stop` ends measuring engines, which may take a while.
+  Status Open(const std::atomic<bool>* stop);
   Status Run(const cli::Termination& termination);
   RunReport Report();
 
@@ -156,10 +158,11 @@ Status Session::OpenPublishers() {
   return OkStatus();
 }
 
-Status Session::Open() {
+Status Session::Open(const std::atomic<bool>* stop) {
   SELVEDGE_ASSIGN_OR_RETURN_STATUS(source_, MakeSource(config_.source, clock_));
   SELVEDGE_ASSIGN_OR_RETURN_STATUS(
-      model_, ChooseAndLoad(config_, {.retune = options_.retune, .quiet = options_.quiet}));
+      model_,
+      ChooseAndLoad(config_, {.retune = options_.retune, .quiet = options_.quiet, .stop = stop}));
   if (options_.meter) {
     auto metered = std::make_unique<MeteredEngine>(std::move(model_.engine));
     meter_ = metered.get();
@@ -337,12 +340,42 @@ RunReport Session::Report() {
   return r;
 }
 
+struct OpenResult {
+  Status status;
+  int signal = 0;  // that arrived meanwhile
+};
+
+OpenResult OpenUntilSignal(Session* session, const cli::Termination& termination) {
+  std::atomic<bool> stop{false};
+  std::atomic<bool> opened{false};
+  std::atomic<int> signal{0};
+  std::jthread watcher([&] {
+    while (!opened) {
+      if (const int number = termination.Wait(kTick / 4); number != 0) {
+        signal = number;
+        stop = true;
+        return;
+      }
+    }
+  });
+  Status status = session->Open(&stop);
+  opened = true;
+  watcher.join();
+  return {.status = std::move(status), .signal = signal};
+}
+
 }  // namespace
 
 int RunSession(const RunOptions& options, PipelineConfig config,
                const cli::Termination& termination) {
   Session session(options, std::move(config));
-  if (const Status opened = session.Open(); !opened.ok()) return cli::Fail("run", opened);
+  const auto [opened, signal] = OpenUntilSignal(&session, termination);
+  if (signal != 0) {
+    if (!options.quiet)
+      fmt::print(stderr, "stopped by {} before the start\n", sigabbrev_np(signal));
+    return cli::kExitOk;
+  }
+  if (!opened.ok()) return cli::Fail("run", opened);
   const Status ran = session.Run(termination);
   const RunReport report = session.Report();
   if (!options.quiet) fmt::print(stderr, "{}", ToText(report));
