@@ -2,10 +2,10 @@
 
 // BoundedQueue: a fixed-capacity FIFO between two stages, with a named drop policy.
 //
-// Any number of producers and consumers. Memory is taken once, at construction; Push and Pop allocate
-// nothing. Whoever pushes gets back the item that had to go (its own, or the oldest), so that every
-// item is accounted for by somebody: the queue never destroys one silently.
-// After Close, pushes are refused and pops drain what is left, then return nullopt.
+// Any number of producers and consumers. Memory is taken once, at construction; Push and Pop
+// allocate nothing. Whoever pushes gets back the item that had to go (its own, or the oldest), so
+// that every item is accounted for by somebody: the queue never destroys one silently. After Close,
+// pushes are refused and pops drain what is left, then return nullopt.
 
 #include <condition_variable>
 #include <cstddef>

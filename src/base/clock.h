@@ -16,9 +16,15 @@ inline constexpr Nanos kMicrosecond = 1'000;
 inline constexpr Nanos kMillisecond = 1'000'000;
 inline constexpr Nanos kSecond = 1'000'000'000;
 
-inline double ToMillis(Nanos t) { return static_cast<double>(t) / 1e6; }
-inline double ToSeconds(Nanos t) { return static_cast<double>(t) / 1e9; }
-inline Nanos FromSeconds(double s) { return static_cast<Nanos>(s * 1e9); }
+inline double ToMillis(Nanos t) {
+  return static_cast<double>(t) / 1e6;
+}
+inline double ToSeconds(Nanos t) {
+  return static_cast<double>(t) / 1e9;
+}
+inline Nanos FromSeconds(double s) {
+  return static_cast<Nanos>(s * 1e9);
+}
 
 class Clock {
  public:

@@ -38,14 +38,18 @@ Status Status::WithContext(std::string_view context) const {
   return {code_, std::string(context) + ": " + message_};
 }
 
-Status CancelledError(std::string message) { return {StatusCode::kCancelled, std::move(message)}; }
+Status CancelledError(std::string message) {
+  return {StatusCode::kCancelled, std::move(message)};
+}
 Status InvalidArgumentError(std::string message) {
   return {StatusCode::kInvalidArgument, std::move(message)};
 }
 Status DeadlineExceededError(std::string message) {
   return {StatusCode::kDeadlineExceeded, std::move(message)};
 }
-Status NotFoundError(std::string message) { return {StatusCode::kNotFound, std::move(message)}; }
+Status NotFoundError(std::string message) {
+  return {StatusCode::kNotFound, std::move(message)};
+}
 Status AlreadyExistsError(std::string message) {
   return {StatusCode::kAlreadyExists, std::move(message)};
 }
@@ -64,11 +68,15 @@ Status OutOfRangeError(std::string message) {
 Status UnimplementedError(std::string message) {
   return {StatusCode::kUnimplemented, std::move(message)};
 }
-Status InternalError(std::string message) { return {StatusCode::kInternal, std::move(message)}; }
+Status InternalError(std::string message) {
+  return {StatusCode::kInternal, std::move(message)};
+}
 Status UnavailableError(std::string message) {
   return {StatusCode::kUnavailable, std::move(message)};
 }
-Status DataLossError(std::string message) { return {StatusCode::kDataLoss, std::move(message)}; }
+Status DataLossError(std::string message) {
+  return {StatusCode::kDataLoss, std::move(message)};
+}
 Status UnauthenticatedError(std::string message) {
   return {StatusCode::kUnauthenticated, std::move(message)};
 }

@@ -4,8 +4,8 @@
 //
 // A Status is a canonical code (the gRPC set, same numbers) and one sentence that says what failed,
 // where, and what to do. `Result<T>` is `std::expected<T, Status>`. No exception crosses a folder:
-// code that calls a throwing library catches at its own border. Return an error or log it, never both.
-// Value types, thread-compatible.
+// code that calls a throwing library catches at its own border. Return an error or log it, never
+// both. Value types, thread-compatible.
 
 #include <expected>
 #include <string>
@@ -60,7 +60,9 @@ class [[nodiscard]] Status {
 template <typename T>
 using Result = std::expected<T, Status>;
 
-inline Status OkStatus() { return {}; }
+inline Status OkStatus() {
+  return {};
+}
 Status CancelledError(std::string message);
 Status InvalidArgumentError(std::string message);
 Status DeadlineExceededError(std::string message);
@@ -79,24 +81,26 @@ Status UnauthenticatedError(std::string message);
 Status ErrnoError(int error_number, std::string_view context);
 
 // For `return Err(status);` in a function that returns Result<T>.
-inline std::unexpected<Status> Err(Status status) { return std::unexpected(std::move(status)); }
+inline std::unexpected<Status> Err(Status status) {
+  return std::unexpected(std::move(status));
+}
 
 }  // namespace selvedge
 
 // Returns the error from the enclosing function (which returns Status).
-#define SELVEDGE_RETURN_IF_ERROR(expr)                       \
-  do {                                                       \
+#define SELVEDGE_RETURN_IF_ERROR(expr)                        \
+  do {                                                        \
     if (::selvedge::Status status_ = (expr); !status_.ok()) { \
-      return status_;                                        \
-    }                                                        \
+      return status_;                                         \
+    }                                                         \
   } while (false)
 
 // The same in a function that returns Result<T>.
-#define SELVEDGE_RETURN_ERR_IF_ERROR(expr)                   \
-  do {                                                       \
+#define SELVEDGE_RETURN_ERR_IF_ERROR(expr)                    \
+  do {                                                        \
     if (::selvedge::Status status_ = (expr); !status_.ok()) { \
-      return std::unexpected(std::move(status_));            \
-    }                                                        \
+      return std::unexpected(std::move(status_));             \
+    }                                                         \
   } while (false)
 
 #define SELVEDGE_CONCAT_INNER_(a, b) a##b

@@ -19,7 +19,8 @@ enum class PixelFormat {
   kGray8,  // 1 plane
 };
 
-// How Y'CbCr becomes R'G'B'. Video from cameras and files of up to 576 lines is usually BT.601, larger BT.709.
+// How Y'CbCr becomes R'G'B'. Video from cameras and files of up to 576 lines is usually BT.601,
+// larger BT.709.
 enum class ColorMatrix { kBt601, kBt709 };
 
 // Pixels in place, not owned. Valid as long as the Frame that lent it.
@@ -33,8 +34,8 @@ struct ImageView {
   bool full_range = false;  // luma 0..255 rather than 16..235
 };
 
-// Move-only. Owns a reference to wherever the pixels live (a mapped GStreamer buffer, a test's vector) and
-// gives it back on destruction; carrying a frame around allocates and copies nothing.
+// Move-only. Owns a reference to wherever the pixels live (a mapped GStreamer buffer, a test's
+// vector) and gives it back on destruction; carrying a frame around allocates and copies nothing.
 class Frame {
  public:
   using Release = void (*)(void* handle);
@@ -68,7 +69,7 @@ class Frame {
   bool HasPixels() const { return image.planes[0] != nullptr; }
 
   ImageView image;
-  Nanos captured = 0;          // Clock::Monotonic when the picture was taken (or was due, for paced files)
+  Nanos captured = 0;  // Clock::Monotonic when the picture was taken (or was due, for paced files)
   Nanos captured_wall = 0;     // Clock::Wall of the same instant
   std::uint64_t sequence = 0;  // 0 for the first frame of the source; counts every captured frame
   std::uint32_t source = 0;    // index of the source in the pipeline

@@ -2,8 +2,8 @@
 
 // The model card: how a model is fed and read. Format: docs/formats/model-card.md.
 //
-// Parsed from YAML with every unknown key refused. Checked against the model by vision/ (shapes, layout,
-// classes) when a pipeline opens.
+// Parsed from YAML with every unknown key refused. Checked against the model by vision/ (shapes,
+// layout, classes) when a pipeline opens.
 
 #include <array>
 #include <cstdint>
@@ -46,23 +46,26 @@ struct ModelInput {
   std::array<float, 3> std = {1, 1, 1};
 };
 
-// Anchors of an SSD head (Liu et al. 2016, "SSD: Single Shot MultiBox Detector", section 2.2), as the
-// TensorFlow Object Detection API's multiple_grid_anchor_generator lays them out.
+// Anchors of an SSD head (Liu et al. 2016, "SSD: Single Shot MultiBox Detector", section 2.2), as
+// the TensorFlow Object Detection API's multiple_grid_anchor_generator lays them out.
 struct SsdAnchors {
   std::vector<int> grids;  // cells per side, one per feature map, finest first
   double min_scale = 0.2;
   double max_scale = 0.95;
   std::vector<double> aspect_ratios = {1.0, 2.0, 0.5, 3.0, 1.0 / 3.0};
-  bool reduce_lowest_layer = true;    // three anchors on the first map: 0.1 x 1, scale x 2, scale x 1/2
-  double interpolated_ratio = 1.0;    // one extra anchor at sqrt(s_k * s_k+1) of this ratio; 0 for none
-  double centre_offset = 0.5;         // of a cell
+  bool reduce_lowest_layer =
+      true;  // three anchors on the first map: 0.1 x 1, scale x 2, scale x 1/2
+  double interpolated_ratio =
+      1.0;                     // one extra anchor at sqrt(s_k * s_k+1) of this ratio; 0 for none
+  double centre_offset = 0.5;  // of a cell
 };
 
 struct ModelDecoder {
   DecoderKind kind = DecoderKind::kRaw;
-  std::string boxes;    // output tensor: ssd boxes, centernet detections, yolo head, classification scores
-  std::string scores;   // ssd only
-  SsdAnchors anchors;   // ssd only
+  std::string
+      boxes;  // output tensor: ssd boxes, centernet detections, yolo head, classification scores
+  std::string scores;  // ssd only
+  SsdAnchors anchors;  // ssd only
   // Variances: y and x are divided by box_scale[0..1], h and w by box_scale[2..3].
   std::array<float, 4> box_scale = {10, 10, 5, 5};
   std::string activation = "sigmoid";  // scores: "sigmoid", "softmax" or "none"
@@ -78,12 +81,12 @@ struct ModelCard {
   std::string version;
   std::string task;  // "detection", "classification", "raw"
   std::string license;
-  std::string source;  // where the weights come from
+  std::string source;                  // where the weights come from
   std::vector<ModelVariant> variants;  // the first is the reference; at least one
   ModelInput input;
   ModelDecoder decoder;
   std::vector<std::string> labels;
-  double temperature = 1.0;     // confidence calibration: logits are divided by it (Guo et al. 2017)
+  double temperature = 1.0;  // confidence calibration: logits are divided by it (Guo et al. 2017)
   std::string accuracy_metric;  // "ap50", "top1"
 
   // `file` names the card in messages and is where relative paths start.

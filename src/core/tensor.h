@@ -52,7 +52,8 @@ struct TensorSpec {
   std::string name;
   DataType type = DataType::kFloat32;
   Shape shape;
-  // Affine quantisation of integer tensors: real = scale * (q - zero_point); scale 0 where there is none.
+  // Affine quantisation of integer tensors: real = scale * (q - zero_point); scale 0 where there is
+  // none.
   float scale = 0;
   std::int32_t zero_point = 0;
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <optional>
+#include <ranges>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -270,8 +271,8 @@ double AveragePrecision(std::span<const EvaluatedFrame> frames, float iou) {
   }
   double best_from_here = 0;
   double area = 0;
-  for (auto p = precision.rbegin(); p != precision.rend(); ++p) {
-    best_from_here = std::max(best_from_here, *p);
+  for (const double at_step : std::views::reverse(precision)) {
+    best_from_here = std::max(best_from_here, at_step);
     area += best_from_here;
   }
   return area / static_cast<double>(truth);

@@ -11,12 +11,17 @@
 namespace selvedge {
 namespace {
 
+std::size_t Index(int row, int cols, int col) {
+  return static_cast<std::size_t>(row) * static_cast<std::size_t>(cols) +
+         static_cast<std::size_t>(col);
+}
+
 // The most that any partial pairing of rows [row, rows) gains, columns in `used` taken.
 double BestGain(const std::vector<float>& cost, int rows, int cols, float gate, int row, int used) {
   if (row == rows) return 0;
   double best = BestGain(cost, rows, cols, gate, row + 1, used);
   for (int c = 0; c < cols; ++c) {
-    const float value = cost[static_cast<std::size_t>(row * cols + c)];
+    const float value = cost[Index(row, cols, c)];
     if ((used & (1 << c)) != 0 || !(value < gate)) continue;
     const double gain = static_cast<double>(gate) - value +
                         BestGain(cost, rows, cols, gate, row + 1, used | (1 << c));
@@ -89,7 +94,7 @@ TEST(AssignmentTest, AsGoodAsBruteForceOnRandomMatrices) {
   for (int round = 0; round < 4000; ++round) {
     const int rows = 1 + static_cast<int>(random() % 7);
     const int cols = 1 + static_cast<int>(random() % 7);
-    std::vector<float> cost(static_cast<std::size_t>(rows * cols));
+    std::vector<float> cost(Index(rows, cols, 0));
     // Few distinct values make many ties; negative costs and NaN must do no harm.
     const bool coarse = round % 2 == 0;
     for (float& value : cost) {
@@ -110,13 +115,13 @@ TEST(AssignmentTest, TurningTheProblemGainsTheSame) {
   for (int round = 0; round < 50; ++round) {
     const int rows = 1 + static_cast<int>(random() % 60);
     const int cols = 1 + static_cast<int>(random() % 60);
-    std::vector<float> cost(static_cast<std::size_t>(rows * cols));
+    std::vector<float> cost(Index(rows, cols, 0));
     std::vector<float> turned(cost.size());
     for (int r = 0; r < rows; ++r) {
       for (int c = 0; c < cols; ++c) {
         const float value = static_cast<float>(random() % 100000) / 100000;
-        cost[static_cast<std::size_t>(r * cols + c)] = value;
-        turned[static_cast<std::size_t>(c * rows + r)] = value;
+        cost[Index(r, cols, c)] = value;
+        turned[Index(c, rows, r)] = value;
       }
     }
     const double one = Gain(cost, assignment.Solve(cost, rows, cols, 0.4F), cols, 0.4F);

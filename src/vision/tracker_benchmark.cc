@@ -34,7 +34,7 @@ void BM_TrackerUpdate(benchmark::State& state) {
   Tracker tracker(TrackerOptions{});
   Nanos now = 0;
   std::size_t frame = 0;
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     tracker.Update(now += 100 * kMillisecond, scene[frame]);
     frame = (frame + 1) % kFrames;
   }
