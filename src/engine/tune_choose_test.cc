@@ -55,6 +55,7 @@ const std::vector<ModelVariant>& Variants() {
   return variants;
 }
 
+// length: a table, one case an entry
 const std::vector<Case>& Cases() {
   static const std::vector<Case> cases = {
       {"lowest latency wins",

@@ -1,3 +1,5 @@
+// length: one fixture and its scenes; splitting them would part what is read together
+
 #include "vision/tracker.h"
 
 #include <gmock/gmock.h>
