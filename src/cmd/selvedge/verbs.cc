@@ -43,8 +43,9 @@ void PrintHelp(std::FILE* out) {
 int Execute(std::string_view verb, int argc, char** argv) {
   Result<std::string> folder = ExecutableFolder();
   if (!folder) return cli::Fail(verb, folder.error());
-  const std::string path = *folder + "/selvedge-" + std::string(verb);
+  std::string path = *folder + "/selvedge-" + std::string(verb);
   std::vector<char*> arguments(argv + 1, argv + argc);
+  arguments[0] = path.data();  // what process lists show
   arguments.push_back(nullptr);
   execv(path.c_str(), arguments.data());
   return cli::Fail(
