@@ -187,6 +187,7 @@ TEST(TuneChoose, Cases) {
   for (const Case& c : Cases()) {
     SCOPED_TRACE(c.name);
     std::vector<TuneMeasurement> measurements;
+    measurements.reserve(c.rows.size());
     for (const Row& row : c.rows) measurements.push_back(FromRow(row));
     const TuneChoice choice = Choose(measurements, Variants(), c.objective);
     EXPECT_EQ(choice.index, c.chosen);

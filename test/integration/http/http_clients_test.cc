@@ -42,7 +42,8 @@ class CurlTest : public HttpClientsTest {
 
 TEST_F(CurlTest, ReadsEveryRoute) {
   for (const char* path : {"/", "/healthz", "/readyz", "/metrics", "/api/status", "/api/events"}) {
-    const ProcessResult result = Curl("--fail " + Url(path));
+    // Ready only once the first frame was decided: until then 503, which curl tries again.
+    const ProcessResult result = Curl("--fail --retry 15 --retry-delay 1 " + Url(path));
     EXPECT_EQ(result.exit_code, 0) << path << ": " << result.output;
     EXPECT_FALSE(result.output.empty()) << path;
   }
