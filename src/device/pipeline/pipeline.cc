@@ -337,6 +337,8 @@ bool Pipeline::WaitUntilDone(Nanos timeout) {
 }
 
 void Pipeline::Stop() {
+  if (stopped_) return;
+  stopped_ = true;
   stopping_.store(true);
   queue_.Close();  // first: a source that waits for room in OnFrame must come back to be stopped
   source_->Stop();

@@ -81,8 +81,8 @@ class Pipeline {
   Status Start();
   // Waits until the source ended and every frame is accounted for, or `timeout` passed (false).
   bool WaitUntilDone(Nanos timeout);
-  // Ends capture, drops what is queued (dropped{shutdown}), lets what is in inference finish.
-  // Idempotent.
+  // Ends capture, drops what is queued (dropped{shutdown}), lets what is in inference finish. By
+  // the owner's thread; the second call does nothing, and the source may be gone by then.
   void Stop();
   // OK, or why the pipeline ended by itself. Meaningful once done.
   Status status() const;
@@ -161,6 +161,7 @@ class Pipeline {
 
   std::atomic<bool> stopping_{false};
   bool started_ = false;
+  bool stopped_ = false;
   std::atomic<int> consecutive_errors_{0};
   log::RateLimited error_log_{kSecond};
   Ledger ledger_;
