@@ -1,6 +1,7 @@
 #include "decide_scenario.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
@@ -35,7 +36,9 @@ TEST(DecideSuite, HasScenarios) {
 class Written : public testing::Test {
  protected:
   std::string Write(const std::string& text) {
-    const std::string path = testing::TempDir() + "written.scenario";
+    // Tests run side by side, each in a process of its own.
+    const std::string path =
+        testing::TempDir() + "written-" + std::to_string(getpid()) + ".scenario";
     std::ofstream(path) << text;
     return path;
   }
