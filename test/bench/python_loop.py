@@ -8,8 +8,11 @@ Prints one JSON object: {"fps": ..., "frames": ..., "cpu_ms": ..., "rss_mib": ..
 """
 import argparse
 import json
+import os
 import resource
 import time
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before the library is loaded
 
 import cv2
 import numpy as np

@@ -17,8 +17,11 @@ Frames count from 0; boxes are in source pixels.
 
 import argparse
 import json
+import os
 import math
 import sys
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before the library is loaded
 
 import cv2
 import numpy as np
