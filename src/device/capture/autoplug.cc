@@ -236,8 +236,7 @@ bool Autoplug::LinkChain(GstPad* pad, const DecodeChain& chain) {
 void Autoplug::LinkToSink(GstPad* pad, const GstCaps* caps) {
   gst_pad_add_probe(pad, GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, OnRawCaps, this, nullptr);
   const GstOwn<GstPad> sink(gst_element_get_static_pad(sink_, "sink"));
-  // An earlier candidate's converter stays linked to the sink: reuse is not worth the code, it is
-  // removed.
+  // A candidate that was tried before and failed may still be linked.
   if (const GstOwn<GstPad> peer(gst_pad_get_peer(sink.get())); peer != nullptr) {
     gst_pad_unlink(peer.get(), sink.get());
   }

@@ -227,6 +227,21 @@ TEST(CaptureHttp, SilenceIsDeathAfterTheTimeout) {
   EXPECT_THAT(status.message(), HasSubstr("no picture"));
 }
 
+TEST(CaptureHttp, AStreamThatStallsIsOpenedAgain) {
+  const TempFolder folder;
+  const HttpCamera camera({.jpeg = Jpeg(folder), .pictures = 5, .stall = true});
+  SourceOptions options = Live(camera.Uri());
+  options.timeout = 300 * kMillisecond;
+  Recorder recorder;
+  auto source = Made(options);
+  ASSERT_EQ(source->Start(recorder.OnFrame(), recorder.OnEnd()), OkStatus());
+  ASSERT_TRUE(recorder.WaitFrames(12));
+  ExpectNoGaps(recorder.Frames());
+  EXPECT_GE(camera.Connections(), 3);
+  EXPECT_GE(source->Stats().reconnects, 2u);
+  EXPECT_EQ(recorder.Ends(), 0);
+}
+
 TEST(CaptureHttp, UnreachableAndFiles) {
   const TempFolder folder;
   std::string uri;

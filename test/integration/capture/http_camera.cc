@@ -95,6 +95,8 @@ void HttpCamera::Answer(int client) {
                              "\r\n";
     if (!Send(client, part) || !StillThere(client, 10)) return;
   }
+  while (options_.stall && !stopping_.load() && StillThere(client, 10)) {
+  }
 }
 
 }  // namespace selvedge

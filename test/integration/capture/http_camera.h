@@ -16,6 +16,7 @@ class HttpCamera {
     int status = 200;           // the answer to everybody
     int pictures = 0;           // then the connection is closed; 0: endless
     bool silent = false;        // takes the request and says nothing
+    bool stall = false;         // after `pictures`: keeps the connection and sends no more
   };
   explicit HttpCamera(Options options);
   ~HttpCamera();
