@@ -108,6 +108,7 @@ void ReadTracker(ConfigMap& root, TrackerOptions* tracker) {
   map->Optional("new_track_score", &tracker->new_track_score, Range{0, 1});
   map->Optional("match_iou", &tracker->match_iou, Range{0, 1});
   map->Optional("low_match_iou", &tracker->low_match_iou, Range{0, 1});
+  map->Optional("match_buffer", &tracker->match_buffer, Range{0, 2});
   map->OptionalDuration("max_lost", &tracker->max_lost);
   map->Optional("min_hits", &tracker->min_hits, Range{1, 100});
   map->Optional("max_tracks", &tracker->max_tracks, Range{1, 1024});
