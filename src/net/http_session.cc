@@ -28,6 +28,7 @@ namespace {
 
 // Operations return (error_code, result...) instead of throwing.
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
+constexpr milliseconds kCancelAgain{20};
 constexpr std::size_t kReadBytes = 16 * 1024;
 // How much of an unwanted request is read away after the answer, so that the client sees the answer
 // and no reset.
@@ -106,12 +107,21 @@ class PendingReply {
 void HttpSession::Arm(milliseconds after) {
   timed_out_ = false;
   deadline_.expires_after(after);
+  AwaitDeadline();
+}
+
+void HttpSession::AwaitDeadline() {
   deadline_.async_wait([self = shared_from_this()](error_code ec) {
     // A wait that completed just before it was armed again still arrives here: the expiry tells.
-    if (ec || self->deadline_.expiry() > asio::steady_timer::clock_type::now()) return;
+    if (ec || self->gone_) return;
+    if (self->deadline_.expiry() > asio::steady_timer::clock_type::now()) return;
     self->timed_out_ = true;
     self->socket_.cancel(ec);
     self->signal_.cancel();
+    // An operation that has just completed cannot be cancelled, and the next one may begin before
+    // anybody looks at timed_out_. So once more, until somebody has.
+    self->deadline_.expires_after(kCancelAgain);
+    self->AwaitDeadline();
   });
 }
 
@@ -204,7 +214,7 @@ asio::awaitable<HttpSession::ReadOutcome> HttpSession::ReadRequest(Parser* parse
 asio::awaitable<bool> HttpSession::Fill(bool idle) {
   if (idle) Arm(server_.options().idle_timeout);
   auto [ec, bytes] = co_await socket_.async_read_some(buffer_.prepare(kReadBytes), kAwait);
-  if (ec || gone_) co_return false;
+  if (ec || gone_ || timed_out_) co_return false;
   buffer_.commit(bytes);
   if (idle) {
     idle_ = false;

@@ -46,6 +46,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   boost::asio::awaitable<void> WatchPeer();
   boost::asio::awaitable<void> Linger();
   void Arm(std::chrono::milliseconds after);
+  void AwaitDeadline();
   void Disarm();
 
   HttpCore& server_;
