@@ -183,10 +183,8 @@ Result<PipelineConfig> PipelineConfig::Parse(std::string_view yaml, const std::s
   if (!config.model.variant.empty() && std::ranges::none_of(variants, [&](const auto& v) {
         return v.name == config.model.variant;
       })) {
-    std::vector<std::string> names;
-    for (const ModelVariant& variant : variants) names.push_back(variant.name);
     std::string all;
-    for (const std::string& name : names) all += (all.empty() ? "" : ", ") + name;
+    for (const ModelVariant& variant : variants) all += (all.empty() ? "" : ", ") + variant.name;
     return Err(InvalidArgumentError(file + ": model.variant: the card " + config.model.card_path +
                                     " has no variant \"" + config.model.variant +
                                     "\"; it has: " + all));

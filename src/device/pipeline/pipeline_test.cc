@@ -232,7 +232,7 @@ TEST_F(PipelineTest, ManyFailuresInARowEndThePipelineWithTheReason) {
   std::string failures;
   for (int i = 20; i < 40; ++i) failures += "fail " + std::to_string(i) + " boom\n";
   ScriptedSource source(Frames(1'000'000));
-  ASSERT_TRUE(Make(Model(failures), Blocking(2), &source).ok());
+  ASSERT_TRUE(Make(Model(failures), Blocking(1), &source).ok());
   Run();
   ExpectEveryFrameAccountedFor(source);
   EXPECT_THAT(pipeline_->status().message(), HasSubstr("10 frames in a row failed"));
