@@ -11,6 +11,16 @@ find_package(Eigen3 REQUIRED)
 find_package(OpenCVLean REQUIRED)
 find_package(Boost 1.81 REQUIRED)
 find_package(OpenSSL REQUIRED)
+find_package(CURL REQUIRED)
+find_package(SQLite3 REQUIRED)
+find_package(LibArchive REQUIRED)
+pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
+# Paho has a CMake package in newer releases only; the library with TLS, asynchronous (paho-mqtt3as).
+find_path(PAHO_MQTT_INCLUDE_DIR MQTTAsync.h REQUIRED)
+find_library(PAHO_MQTT_LIBRARY paho-mqtt3as REQUIRED)
+add_library(paho_mqtt UNKNOWN IMPORTED)
+set_target_properties(paho_mqtt PROPERTIES
+  IMPORTED_LOCATION ${PAHO_MQTT_LIBRARY} INTERFACE_INCLUDE_DIRECTORIES ${PAHO_MQTT_INCLUDE_DIR})
 pkg_check_modules(GSTREAMER REQUIRED IMPORTED_TARGET
   gstreamer-1.0 gstreamer-app-1.0 gstreamer-video-1.0 gstreamer-allocators-1.0)
 pkg_check_modules(TURBOJPEG REQUIRED IMPORTED_TARGET libturbojpeg)

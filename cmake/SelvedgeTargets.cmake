@@ -32,9 +32,13 @@ endfunction()
 
 # Names that DEPS understands: last component(s) of each folder, joined by '_'.
 set(SELVEDGE_FOLDERS
-    base allocation_counter proto core net engine engine_onnxruntime engine_openvino engine_tflite engine_fake engine_backends trust
-    vision device_capture device_pipeline device_decide device_publish
-    cmd_cli cmd_eval cmd_tune cmd_run cmd_inspect cmd_bench cmd_selvedge)
+    base allocation_counter proto core trust net net_mqtt store
+    engine engine_onnxruntime engine_openvino engine_tflite engine_fake engine_backends vision
+    registry orchestrate
+    device_capture device_pipeline device_decide device_publish device_agent
+    gateway cloud_fleet cloud_events cloud_api sim
+    cmd_cli cmd_eval cmd_tune cmd_run cmd_inspect cmd_registry cmd_fleet cmd_agent cmd_gateway cmd_cloud
+    cmd_demo cmd_bench cmd_selvedge)
 
 function(selvedge_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})

@@ -50,6 +50,7 @@ class Frame {
       image = other.image;
       captured = other.captured;
       captured_wall = other.captured_wall;
+      scene_time = other.scene_time;
       sequence = other.sequence;
       source = other.source;
       handle_ = std::exchange(other.handle_, nullptr);
@@ -70,7 +71,10 @@ class Frame {
 
   ImageView image;
   Nanos captured = 0;  // Clock::Monotonic when the picture was taken (or was due, for paced files)
-  Nanos captured_wall = 0;     // Clock::Wall of the same instant
+  Nanos captured_wall = 0;  // Clock::Wall of the same instant
+  // When it happened in the scene, which is what tracks move and rules count in; ascending, of any
+  // origin. A live source's `captured`; a file's own timeline, however fast the file is read.
+  Nanos scene_time = 0;
   std::uint64_t sequence = 0;  // 0 for the first frame of the source; counts every captured frame
   std::uint32_t source = 0;    // index of the source in the pipeline
 

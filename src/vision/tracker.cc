@@ -82,7 +82,7 @@ class Tracker::Impl {
  public:
   explicit Impl(const TrackerOptions& options);
 
-  void Update(Nanos captured, std::span<Detection> detections);
+  void Update(Nanos time, std::span<Detection> detections);
 
   const Tracks& tracks() const { return tracks_; }
   std::span<const std::int64_t> ended() const { return ended_; }
@@ -96,7 +96,7 @@ class Tracker::Impl {
     bool was_matched = false;        // in the frame before this one
   };
 
-  void AdvanceTo(Nanos captured);
+  void AdvanceTo(Nanos time);
   void Collect(std::span<Detection> detections);
   enum class Stage { kHigh, kLow };  // whose overlap is asked for
   // Pairs the tracks candidates_ of `live` with the detections in `pool`; what is paired leaves the
@@ -153,18 +153,18 @@ Tracker::Impl::Impl(const TrackerOptions& options) : options_(options) {
   ended_.reserve(most);
 }
 
-void Tracker::Impl::AdvanceTo(Nanos captured) {
-  if (!started_) now_ = captured;
-  const bool jumped_back = Difference(captured, now_) > options_.max_lost;
+void Tracker::Impl::AdvanceTo(Nanos time) {
+  if (!started_) now_ = time;
+  const bool jumped_back = Difference(time, now_) > options_.max_lost;
   started_ = true;
   if (jumped_back) {
     for (const Live& live : confirmed_) ended_.push_back(live.track.id);
     confirmed_.clear();
     tentative_.clear();
-    now_ = captured;
+    now_ = time;
   }
-  const Nanos by = std::max<Nanos>(Difference(now_, captured), 0);
-  now_ = std::max(now_, captured);
+  const Nanos by = std::max<Nanos>(Difference(now_, time), 0);
+  now_ = std::max(now_, time);
   EndLost();
   for (auto* list : {&confirmed_, &tentative_}) {
     for (Live& live : *list) {
@@ -319,9 +319,9 @@ void Tracker::Impl::Publish() {
   }
 }
 
-void Tracker::Impl::Update(Nanos captured, std::span<Detection> detections) {
+void Tracker::Impl::Update(Nanos time, std::span<Detection> detections) {
   ended_.clear();
-  AdvanceTo(captured);
+  AdvanceTo(time);
   Collect(detections);
   MatchConfirmed();
   MatchTentative();
@@ -335,8 +335,8 @@ Tracker::~Tracker() = default;
 Tracker::Tracker(Tracker&&) noexcept = default;
 Tracker& Tracker::operator=(Tracker&&) noexcept = default;
 
-void Tracker::Update(Nanos captured, std::span<Detection> detections) {
-  impl_->Update(captured, detections);
+void Tracker::Update(Nanos time, std::span<Detection> detections) {
+  impl_->Update(time, detections);
 }
 const Tracks& Tracker::tracks() const {
   return impl_->tracks();

@@ -67,11 +67,11 @@ class Tracker {
   Tracker(Tracker&&) noexcept;
   Tracker& operator=(Tracker&&) noexcept;
 
-  // The detections of one frame captured at `captured` (Clock::Monotonic; ascending). Sets
+  // The detections of one frame of the scene at `time` (nanoseconds of any origin, ascending). Sets
   // Detection::track_id, to -1 where a detection belongs to no confirmed track. A time slightly
   // before the last one counts as the last one; a step back by more than max_lost ends every track
   // and starts anew.
-  void Update(Nanos captured, std::span<Detection> detections);
+  void Update(Nanos time, std::span<Detection> detections);
 
   // Confirmed tracks, ordered by id. One that was not matched has matched = false and a predicted
   // box, and stays until max_lost.

@@ -303,6 +303,29 @@ TEST_F(ExampleTest, SeesPeopleAndFiresRules) {
   EXPECT_GT(report["rule_events"], 3);
 }
 
+TEST_F(ExampleTest, RulesCountTheVideosTimeHoweverFastItIsRead) {
+  std::vector<std::string> decided;
+  for (const char* workers : {"1", "2"}) {
+    const std::string events = folder_ / "events.jsonl";
+    Process process("", {"run", kRoot + "/examples/safety-monitor/pipeline.yaml",
+                         "--as-fast-as-possible", "--frames", "150", "--engine", "onnxruntime",
+                         "--threads", "1", "--workers", workers, "--no-http", "--events", events});
+    ASSERT_EQ(process.Wait(std::chrono::seconds(100)), 0) << process.errors();
+    std::string all;
+    std::istringstream lines(ReadWhole(events));
+    for (std::string line; std::getline(lines, line);) {
+      const auto event = ParseEventLine(line);
+      ASSERT_TRUE(event.has_value()) << event.error().message();
+      all += event->decision().rule() + " " + event->decision().state() + " in frame " +
+             std::to_string(event->frame()) + "\n";
+    }
+    decided.push_back(all);
+    std::filesystem::remove(events);
+  }
+  EXPECT_THAT(decided[0], HasSubstr("loitering"));
+  EXPECT_EQ(decided[0], decided[1]);
+}
+
 TEST_F(ExampleTest, ATruncatedAndADamagedVideoAreSurvived) {
   const std::string whole = ReadWhole(kVideo);
   std::string damaged = whole.substr(0, 1'500'000);

@@ -68,8 +68,8 @@ void Run(RuleSet* rules) {
     const std::vector<std::int64_t> ended = {static_cast<std::int64_t>(walk.Next(8))};
     const int size = frame < 50 ? 100 : 1 + static_cast<int>(walk.Next(300));
     out.clear();
-    rules->Evaluate(
-        {.captured = now, .width = size, .height = size, .tracks = tracks, .ended = ended}, &out);
+    rules->Evaluate({.time = now, .width = size, .height = size, .tracks = tracks, .ended = ended},
+                    &out);
     for (const RuleFiring& firing : out) CheckFiring(firing, *rules);
   }
 }

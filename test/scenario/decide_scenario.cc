@@ -280,7 +280,7 @@ std::vector<Got> Play(const Scenario& scenario, RuleSet* rules) {
       }
       firings.clear();
       // Whole microseconds, so that tenths of a second add up.
-      rules->Evaluate({.captured = std::llround(time * 1e6) * kMicrosecond,
+      rules->Evaluate({.time = std::llround(time * 1e6) * kMicrosecond,
                        .width = step.width,
                        .height = step.height,
                        .tracks = tracks,

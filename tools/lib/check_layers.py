@@ -44,6 +44,17 @@ SUBFOLDERS = {
         "decide": (),
         "pipeline": ("capture", "decide"),
         "publish": ("pipeline",),
+        # Another process than the pipeline: they meet in proto/run_link.proto.
+        "agent": (),
+    },
+    "net": {
+        "": (),
+        "mqtt": ("",),
+    },
+    "cloud": {
+        "fleet": (),
+        "events": (),
+        "api": ("fleet", "events"),
     },
     "engine": {
         "": (),
@@ -60,8 +71,16 @@ SUBFOLDERS = {
         "run": ("cli", "tune"),
         "eval": ("cli",),
         "inspect": ("cli",),
-        "bench": ("cli", "tune", "run", "eval"),
-        "selvedge": ("cli", "tune", "run", "eval", "inspect", "bench"),
+        # push, pull, registry
+        "registry": ("cli",),
+        # apply, get, describe, delete, devices, events, token: clients of the control plane's API
+        "fleet": ("cli",),
+        "agent": ("cli",),
+        "gateway": ("cli",),
+        "cloud": ("cli",),
+        "demo": ("cli", "fleet"),
+        "bench": ("cli", "tune", "run", "eval", "fleet"),
+        "selvedge": ("cli", "tune", "run", "eval", "inspect", "registry", "fleet", "demo", "bench"),
     },
 }
 
@@ -88,6 +107,8 @@ VENDORS = (
     (r"Eigen/", ("vision", "federated", "device/train")),
     (r"turbojpeg\.h|jpeglib\.h|webp/", ("vision", "device/publish")),
     (r"sqlite3\.h|pqxx/", ("store",)),
+    (r"archive(_entry)?\.h", ("device/agent",)),
+    (r"zstd\.h", ("core/event_batch.cc", "registry")),
     (r"tss2/", ("trust/tpm",)),
 )
 

@@ -99,12 +99,14 @@ void FolderSource::Run(std::size_t index, Frame frame) {
 }
 
 bool FolderSource::Show(Frame frame) {
-  const Nanos now = delivery_.clock().Monotonic();
-  frame.captured = now;
-  if (options_.realtime && options_.fps > 0) {
-    const auto step = static_cast<Nanos>(1e9 / options_.fps);
-    frame.captured = pacer_.Due(static_cast<Nanos>(shown_) * step, step, now);
-    if (!delivery_.SleepUntil(frame.captured)) return false;
+  frame.captured = delivery_.clock().Monotonic();
+  frame.scene_time = frame.captured;
+  if (options_.fps > 0) {
+    frame.scene_time = static_cast<Nanos>(shown_) * static_cast<Nanos>(1e9 / options_.fps);
+    if (options_.realtime) {
+      frame.captured = pacer_.Due(frame.scene_time, frame.captured);
+      if (!delivery_.SleepUntil(frame.captured)) return false;
+    }
   }
   ++shown_;
   return delivery_.Deliver(std::move(frame));

@@ -4,35 +4,37 @@
 
 namespace selvedge {
 
-Nanos Pacer::Due(std::optional<Nanos> pts, Nanos step, Nanos now) {
-  const auto scaled = [this](Nanos t) { return std::llround(static_cast<double>(t) / speed_); };
-  if (!last_due_) {
-    anchor_due_ = now;
-    anchor_pts_ = pts.value_or(0);
-    last_due_ = now;
+Nanos MediaTimeline::At(std::optional<Nanos> pts, Nanos step) {
+  if (!time_) {
+    time_ = 0;
     last_pts_ = pts;
     last_step_ = step > 0 ? step : kDefaultStep;
-    return now;
+    return 0;
   }
   const bool follows = pts && last_pts_ && *pts >= *last_pts_ && *pts - *last_pts_ <= kMaxGap;
-  Nanos due = 0;
   if (follows) {
-    if (*pts > *last_pts_) last_step_ = *pts - *last_pts_;
-    due = anchor_due_ + scaled(*pts - anchor_pts_);
+    const Nanos since = *pts - *last_pts_;
+    if (since > 0) last_step_ = since;
+    *time_ += since;
   } else {
     if (step > 0) last_step_ = step;
-    due = *last_due_ + scaled(last_step_);
-    anchor_due_ = due;
-    anchor_pts_ = pts.value_or(0);
+    *time_ += last_step_;
   }
-  if (now - due > kMaxLag) {
-    ++slips_;
+  last_pts_ = pts;
+  return *time_;
+}
+
+Nanos Pacer::Due(Nanos media, Nanos now) {
+  const auto since = static_cast<double>(media - anchor_media_);
+  Nanos due = anchor_due_ + std::llround(since / speed_);
+  const bool late = started_ && now - due > kMaxLag;
+  if (late) ++slips_;
+  if (late || !started_) {
     due = now;
     anchor_due_ = now;
-    anchor_pts_ = pts.value_or(0);
+    anchor_media_ = media;
   }
-  last_due_ = due;
-  last_pts_ = pts;
+  started_ = true;
   return due;
 }
 

@@ -7,60 +7,67 @@ namespace {
 
 constexpr Nanos kStep = 100 * kMillisecond;
 
-TEST(Pacer, FollowsTheTimestampsWhateverTheirOrigin) {
+TEST(MediaTimeline, FollowsTheTimestampsWhateverTheirOrigin) {
+  MediaTimeline timeline;
+  EXPECT_EQ(timeline.At(7 * kSecond, kStep), 0);
+  EXPECT_EQ(timeline.At(7 * kSecond + kStep, kStep), kStep);
+  EXPECT_EQ(timeline.At(7 * kSecond + 5 * kStep, kStep), 5 * kStep);
+}
+
+TEST(MediaTimeline, MissingAndBackwardTimestampsGoOneStepOn) {
+  MediaTimeline timeline;
+  timeline.At(10 * kSecond, kStep);
+  EXPECT_EQ(timeline.At(std::nullopt, kStep), kStep);
+  EXPECT_EQ(timeline.At(3 * kSecond, kStep), 2 * kStep);
+  EXPECT_EQ(timeline.At(3 * kSecond + kStep, kStep), 3 * kStep);
+  EXPECT_EQ(timeline.At(1 * kSecond, kStep), 4 * kStep);
+  EXPECT_EQ(timeline.At(1 * kSecond + MediaTimeline::kMaxGap + 1, kStep), 5 * kStep);
+}
+
+TEST(MediaTimeline, RewindGoesOnWithoutAGap) {
+  MediaTimeline timeline;
+  timeline.At(0, kStep);
+  timeline.At(kStep, kStep);
+  timeline.Rewind();
+  EXPECT_EQ(timeline.At(0, kStep), 2 * kStep);
+  EXPECT_EQ(timeline.At(kStep, kStep), 3 * kStep);
+}
+
+TEST(MediaTimeline, UnknownRateUsesTheDefaultStep) {
+  MediaTimeline timeline;
+  timeline.At(std::nullopt, 0);
+  EXPECT_EQ(timeline.At(std::nullopt, 0), MediaTimeline::kDefaultStep);
+}
+
+TEST(Pacer, TheFirstFrameIsDueAtOnceTheRestAsTheTimelineSays) {
   Pacer pacer(1);
-  EXPECT_EQ(pacer.Due(7 * kSecond, kStep, 1000), 1000);
-  EXPECT_EQ(pacer.Due(7 * kSecond + kStep, kStep, 1500), 1000 + kStep);
-  EXPECT_EQ(pacer.Due(7 * kSecond + 5 * kStep, kStep, 2000), 1000 + 5 * kStep);
+  EXPECT_EQ(pacer.Due(0, 1000), 1000);
+  EXPECT_EQ(pacer.Due(kStep, 1500), 1000 + kStep);
+  EXPECT_EQ(pacer.Due(5 * kStep, 2000), 1000 + 5 * kStep);
 }
 
 TEST(Pacer, LatenessDoesNotShiftTheSchedule) {
   Pacer pacer(1);
-  pacer.Due(0, kStep, 0);
-  EXPECT_EQ(pacer.Due(kStep, kStep, kStep + 300 * kMillisecond), kStep);
-  EXPECT_EQ(pacer.Due(2 * kStep, kStep, 2 * kStep), 2 * kStep);
+  pacer.Due(0, 0);
+  EXPECT_EQ(pacer.Due(kStep, kStep + 300 * kMillisecond), kStep);
+  EXPECT_EQ(pacer.Due(2 * kStep, 2 * kStep), 2 * kStep);
   EXPECT_EQ(pacer.Slips(), 0u);
 }
 
 TEST(Pacer, FarBehindStartsANewSchedule) {
   Pacer pacer(1);
-  pacer.Due(0, kStep, 0);
+  pacer.Due(0, 0);
   const Nanos late = kStep + Pacer::kMaxLag + 1;
-  EXPECT_EQ(pacer.Due(kStep, kStep, late), late);
-  EXPECT_EQ(pacer.Due(2 * kStep, kStep, late), late + kStep);
+  EXPECT_EQ(pacer.Due(kStep, late), late);
+  EXPECT_EQ(pacer.Due(2 * kStep, late), late + kStep);
   EXPECT_EQ(pacer.Slips(), 1u);
-}
-
-TEST(Pacer, MissingAndBackwardTimestampsGoOneStepOn) {
-  Pacer pacer(1);
-  pacer.Due(10 * kSecond, kStep, 0);
-  EXPECT_EQ(pacer.Due(std::nullopt, kStep, 0), kStep);
-  EXPECT_EQ(pacer.Due(3 * kSecond, kStep, 0), 2 * kStep);
-  EXPECT_EQ(pacer.Due(3 * kSecond + kStep, kStep, 0), 3 * kStep);
-  EXPECT_EQ(pacer.Due(1 * kSecond, kStep, 0), 4 * kStep);
-  EXPECT_EQ(pacer.Due(1 * kSecond + Pacer::kMaxGap + 1, kStep, 0), 5 * kStep);
-}
-
-TEST(Pacer, RewindGoesOnWithoutAGap) {
-  Pacer pacer(1);
-  pacer.Due(0, kStep, 0);
-  pacer.Due(kStep, kStep, kStep);
-  pacer.Rewind();
-  EXPECT_EQ(pacer.Due(0, kStep, kStep), 2 * kStep);
-  EXPECT_EQ(pacer.Due(kStep, kStep, 2 * kStep), 3 * kStep);
 }
 
 TEST(Pacer, SpeedDividesDistances) {
   Pacer pacer(2);
-  pacer.Due(0, kStep, 0);
-  EXPECT_EQ(pacer.Due(kStep, kStep, 0), kStep / 2);
-  EXPECT_EQ(pacer.Due(std::nullopt, kStep, 0), kStep);
-}
-
-TEST(Pacer, UnknownRateUsesTheDefaultStep) {
-  Pacer pacer(1);
-  pacer.Due(std::nullopt, 0, 0);
-  EXPECT_EQ(pacer.Due(std::nullopt, 0, 0), Pacer::kDefaultStep);
+  pacer.Due(0, 0);
+  EXPECT_EQ(pacer.Due(kStep, 0), kStep / 2);
+  EXPECT_EQ(pacer.Due(2 * kStep, 0), kStep);
 }
 
 int KeptOf(double input_fps, double limit, int frames) {

@@ -9,7 +9,8 @@
 // comes back by itself, with capped, jittered backoff, and its sequence numbers go on.
 // `Frame::captured` is when the picture was taken: a live source's own capture time where it tells,
 // else arrival; for a file paced in real time, when the frame was due; as fast as possible, when it
-// was decoded.
+// was decoded. `Frame::scene_time` of a file or folder is its own timeline, the same however fast
+// it is read.
 
 #include <cstdint>
 #include <functional>

@@ -40,8 +40,9 @@ std::optional<Nanos> VideoSource::Core::PresentationTime(GstSample* sample,
   return static_cast<Nanos>(running);
 }
 
-std::optional<Nanos> VideoSource::Core::CaptureTime(Session& session, std::optional<Nanos> pts,
-                                                    Nanos now) {
+std::optional<VideoSource::Core::Times> VideoSource::Core::FrameTimes(Session& session,
+                                                                      std::optional<Nanos> pts,
+                                                                      Nanos now) {
   if (live_) {
     Nanos captured = now;
     if (pts) {
@@ -52,19 +53,19 @@ std::optional<Nanos> VideoSource::Core::CaptureTime(Session& session, std::optio
       }
       if (captured > now || captured < now - kOldestCapture) captured = now;
     }
-    return limit_.Keep(captured) ? std::optional(captured) : std::nullopt;
+    return limit_.Keep(captured) ? std::optional(Times{captured, captured}) : std::nullopt;
   }
+  const Nanos scene = timeline_.At(pts, step_);
   if (!options_.realtime) {
-    if (pts && !limit_.Keep(*pts)) return std::nullopt;
-    return now;
+    return limit_.Keep(scene) ? std::optional(Times{now, scene}) : std::nullopt;
   }
   const std::uint64_t slips = pacer_.Slips();
-  const Nanos due = pacer_.Due(pts, step_, now);
+  const Nanos due = pacer_.Due(scene, now);
   if (pacer_.Slips() != slips) {
     log::Warning("capture", "cannot keep the file's pace; going on from here",
                  {{"source", uri_.shown}, {"slips", pacer_.Slips()}});
   }
-  return limit_.Keep(due) ? std::optional(due) : std::nullopt;
+  return limit_.Keep(due) ? std::optional(Times{due, scene}) : std::nullopt;
 }
 
 bool VideoSource::Core::OnSample(Session& session, GstSample* sample) {
@@ -85,15 +86,16 @@ bool VideoSource::Core::OnSample(Session& session, GstSample* sample) {
   if (damaged) return true;
   if (!opened_.load(std::memory_order_relaxed)) SignalOpened();
 
-  const std::optional<Nanos> captured = CaptureTime(session, PresentationTime(sample, buffer), now);
-  if (!captured) return !delivery_.stopping();
+  const std::optional<Times> times = FrameTimes(session, PresentationTime(sample, buffer), now);
+  if (!times) return !delivery_.stopping();
   Frame frame = pool_.Wrap(buffer, *format_);
   if (!frame.HasPixels()) {
     delivery_.CountCorrupt();
     return true;
   }
-  frame.captured = *captured;
-  if (!live_ && options_.realtime && !delivery_.SleepUntil(*captured)) return false;
+  frame.captured = times->captured;
+  frame.scene_time = times->scene;
+  if (!live_ && options_.realtime && !delivery_.SleepUntil(times->captured)) return false;
   return delivery_.Deliver(std::move(frame));
 }
 

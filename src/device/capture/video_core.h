@@ -64,8 +64,12 @@ class VideoSource::Core : public std::enable_shared_from_this<VideoSource::Core>
   bool UpdateFormat(GstSample* sample);
   void SignalOpened();
   std::optional<Nanos> PresentationTime(GstSample* sample, GstBuffer* buffer) const;
-  // When the picture was taken, and whether it is wanted; nothing where it is to be dropped.
-  std::optional<Nanos> CaptureTime(Session& session, std::optional<Nanos> pts, Nanos now);
+  // Frame::captured and Frame::scene_time of a picture; nothing where it is not wanted.
+  struct Times {
+    Nanos captured;
+    Nanos scene;
+  };
+  std::optional<Times> FrameTimes(Session& session, std::optional<Nanos> pts, Nanos now);
 
   const SourceOptions options_;
   const SourceUri uri_;
@@ -84,6 +88,7 @@ class VideoSource::Core : public std::enable_shared_from_this<VideoSource::Core>
 
   // Streaming thread's own; sessions follow one another, never overlap.
   FramePool pool_;
+  MediaTimeline timeline_;
   Pacer pacer_;
   RateLimit limit_;
   GstOwn<GstCaps> caps_;

@@ -105,7 +105,7 @@ std::shared_ptr<Session> VideoSource::Core::MakeSession() {
   opened_.store(false);
   base_time_ = -1;
   caps_.reset();
-  pacer_.Rewind();
+  timeline_.Rewind();
   frames_before_ = delivery_.frames();
   last_frame_.store(delivery_.clock().Monotonic());
   const std::lock_guard lock(mutex_);

@@ -122,7 +122,7 @@ struct RuleSet::Impl {
   TrackSlots slots;
   std::vector<int> frame_slots;  // of the frame's tracks; -1 for one without memory
   std::uint64_t frame = 0;
-  Nanos last_captured = 0;
+  Nanos last_time = 0;
   Nanos clock = 0;  // sum of the steps between frames
 
   // Once, after parsing: takes the memory.
@@ -132,7 +132,7 @@ struct RuleSet::Impl {
 
  private:
   void Resize(int new_width, int new_height);
-  void Step(Nanos captured);
+  void Step(Nanos time);
   void GrowTo(int slots_needed);
   int NewSlot(std::int64_t id, std::vector<RuleFiring>* out);
   void AssignSlots(std::span<const Track> tracks, std::vector<RuleFiring>* out);

@@ -78,9 +78,9 @@ void RuleSet::Impl::Resize(int new_width, int new_height) {
   height = new_height;
 }
 
-void RuleSet::Impl::Step(Nanos captured) {
-  const Nanos step = frame == 0 ? 0 : std::max<Nanos>(0, captured - last_captured);
-  last_captured = captured;
+void RuleSet::Impl::Step(Nanos time) {
+  const Nanos step = frame == 0 ? 0 : std::max<Nanos>(0, time - last_time);
+  last_time = time;
   clock += step;
   for (std::size_t i = 0; i < rules.size(); ++i) {
     memories[i].clock += std::min(step, rules[i].max_gap);
@@ -130,7 +130,7 @@ void RuleSet::Impl::AssignSlots(std::span<const Track> tracks, std::vector<RuleF
 }
 
 void RuleSet::Impl::Evaluate(const RuleInput& input, std::vector<RuleFiring>* out) {
-  Step(input.captured);
+  Step(input.time);
   Resize(input.width, input.height);
   for (const std::int64_t id : input.ended) {
     if (const int slot = slots.Find(id); slot >= 0) EndSlot(slot, out);

@@ -42,8 +42,8 @@ struct Line {
 // One processed frame. To be given for every frame, also one without tracks: time passes through
 // frames.
 struct RuleInput {
-  Nanos captured = 0;  // Clock::Monotonic of the picture
-  int width = 0;       // of the picture, pixels
+  Nanos time = 0;  // of the scene (Frame::scene_time), ascending
+  int width = 0;   // of the picture, pixels
   int height = 0;
   std::span<const Track> tracks;        // boxes in source pixels; unmatched ones are predictions
   std::span<const std::int64_t> ended;  // ids that the tracker has given up since the last frame

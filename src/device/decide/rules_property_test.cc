@@ -113,7 +113,7 @@ std::vector<Fired> Play(RuleSet* rules, const std::vector<Step>& walk) {
     }
     out.clear();
     rules->Evaluate(
-        {.captured = now, .width = kSize, .height = kSize, .tracks = tracks, .ended = ended}, &out);
+        {.time = now, .width = kSize, .height = kSize, .tracks = tracks, .ended = ended}, &out);
     for (const RuleFiring& f : out) {
       all.push_back({i, std::string(f.rule), std::string(f.state), std::string(f.direction),
                      f.track, f.value, f.threshold});

@@ -65,7 +65,7 @@ TEST(RuleSet, WithoutRulesNothingFires) {
   RuleSet rules;
   std::vector<RuleFiring> out;
   const Tracks tracks = {At(1, 50, 50)};
-  rules.Evaluate({.captured = 1, .width = 100, .height = 100, .tracks = tracks}, &out);
+  rules.Evaluate({.time = 1, .width = 100, .height = 100, .tracks = tracks}, &out);
   EXPECT_TRUE(out.empty());
   EXPECT_EQ(rules.size(), 0U);
   EXPECT_TRUE(rules.CheckPicture(1, 1).ok());
@@ -98,7 +98,7 @@ TEST(RuleSet, ViewsOutliveAMove) {
   RuleSet first = Parse(kFiveRules);
   std::vector<RuleFiring> out;
   const Tracks tracks = {At(1, 70, 70)};
-  const RuleInput input{.captured = 0, .width = 100, .height = 100, .tracks = tracks};
+  const RuleInput input{.time = 0, .width = 100, .height = 100, .tracks = tracks};
   first.Evaluate(input, &out);
   first.Evaluate(input, &out);
   ASSERT_FALSE(out.empty());
@@ -131,7 +131,7 @@ TEST(RuleSet, BoxesAndScoresThatAreNoNumbersAreNotSeen) {
   tracks[1].box.y2 = std::numeric_limits<float>::infinity();
   tracks[2].score = std::numeric_limits<float>::quiet_NaN();
   for (int i = 0; i < 50; ++i) {
-    rules.Evaluate({.captured = i * kSecond, .width = 100, .height = 100, .tracks = tracks}, &out);
+    rules.Evaluate({.time = i * kSecond, .width = 100, .height = 100, .tracks = tracks}, &out);
   }
   EXPECT_TRUE(out.empty());
 }
@@ -143,8 +143,8 @@ TEST(RuleSet, ResetForgets) {
     std::vector<RuleFiring> out;
     for (int frame = 0; frame < 500; ++frame) {
       Walk(frame, &tracks);
-      rules.Evaluate(
-          {.captured = frame * kSecond / 25, .width = 100, .height = 100, .tracks = tracks}, &out);
+      rules.Evaluate({.time = frame * kSecond / 25, .width = 100, .height = 100, .tracks = tracks},
+                     &out);
     }
     std::string text;
     for (const RuleFiring& f : out) {
@@ -177,7 +177,7 @@ TEST(RuleSet, AllocatesNothingAfterWarmUp) {
     for (Track& track : tracks) track.id += frame / 50;  // tracks come and go
     ended[0] = frame / 50;
     out.clear();
-    rules.Evaluate({.captured = frame * kSecond / 25,
+    rules.Evaluate({.time = frame * kSecond / 25,
                     .width = 100 + frame / 1000,  // the picture changes its size
                     .height = 100,
                     .tracks = tracks,
@@ -208,7 +208,7 @@ TEST(RuleSet, MemoryIsBoundedHoweverManyTracksCome) {
     tracks[0] = At(id, 60, 80);
     tracks[1] = At(id - 1, 60, 80);
     out.clear();
-    rules.Evaluate({.captured = id * kMillisecond, .width = 100, .height = 100, .tracks = tracks},
+    rules.Evaluate({.time = id * kMillisecond, .width = 100, .height = 100, .tracks = tracks},
                    &out);
     for (const RuleFiring& firing : out) {
       if (firing.kind != "zone") continue;
@@ -233,7 +233,7 @@ rules: [{name: in, kind: zone, zone: right, settle_frames: 1}])");
     tracks[0].matched = id % 10 == 0 || id == 2;  // predicted most of the time
     tracks[1] = At(id, 60, 80);
     out.clear();
-    rules.Evaluate({.captured = id, .width = 100, .height = 100, .tracks = tracks}, &out);
+    rules.Evaluate({.time = id, .width = 100, .height = 100, .tracks = tracks}, &out);
     for (const RuleFiring& firing : out) of_the_first += static_cast<int>(firing.track == 1);
   }
   EXPECT_EQ(of_the_first, 1) << "it entered, and never left to make room";
@@ -244,12 +244,12 @@ TEST(RuleSet, MoreTracksInAFrameThanThereIsRoomFor) {
   std::vector<RuleFiring> out;
   Tracks tracks;
   for (std::int64_t id = 1; id <= 1500; ++id) tracks.push_back(At(id, 50, 50));
-  rules.Evaluate({.captured = 0, .width = 100, .height = 100, .tracks = tracks}, &out);
+  rules.Evaluate({.time = 0, .width = 100, .height = 100, .tracks = tracks}, &out);
   ASSERT_EQ(out.size(), 1U);
   EXPECT_EQ(out[0].value, 1024);
   // Known ones first: the others find no room, and nobody is thrown out for them.
   std::swap(tracks[0], tracks[1400]);
-  rules.Evaluate({.captured = 1, .width = 100, .height = 100, .tracks = tracks}, &out);
+  rules.Evaluate({.time = 1, .width = 100, .height = 100, .tracks = tracks}, &out);
   EXPECT_EQ(out.size(), 1U);
 }
 
@@ -257,7 +257,7 @@ TEST(RuleSet, SameIdTwiceInAFrameIsOneTrack) {
   RuleSet rules = Parse(R"(rules: [{name: crowd, kind: count, compare: ">=", value: 1}])");
   std::vector<RuleFiring> out;
   const Tracks tracks = {At(1, 50, 50), At(1, 60, 50)};
-  rules.Evaluate({.captured = 0, .width = 100, .height = 100, .tracks = tracks}, &out);
+  rules.Evaluate({.time = 0, .width = 100, .height = 100, .tracks = tracks}, &out);
   ASSERT_EQ(out.size(), 1U);
   EXPECT_EQ(out[0].value, 1);
 }

@@ -279,11 +279,11 @@ void Pipeline::Emit(Slot* slot) {
   }
   const Nanos start = clock_.Monotonic();
   slot->times.order = start - slot->finished;
-  tracker_.Update(frame.captured, slot->detections);
+  tracker_.Update(frame.scene_time, slot->detections);
   const Nanos tracked = clock_.Monotonic();
   slot->times.track = tracked - start;
   firings_.clear();
-  rules_.Evaluate({.captured = frame.captured,
+  rules_.Evaluate({.time = frame.scene_time,
                    .width = frame.image.width,
                    .height = frame.image.height,
                    .tracks = tracker_.tracks(),

@@ -61,6 +61,7 @@ class ScriptedSource : public Source {
         Frame frame(Picture(kWidth, kHeight), &released_,
                     [](void* counter) { ++*static_cast<std::atomic<int>*>(counter); });
         frame.captured = Clock::System().Monotonic();
+        frame.scene_time = frame.captured;
         frame.sequence = static_cast<std::uint64_t>(number);
         if (!step_(number, &frame)) break;
         ++handed_over_;

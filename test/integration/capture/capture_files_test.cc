@@ -80,6 +80,11 @@ TEST(CaptureFile, TheDemoVideoGivesAllItsFrames) {
   EXPECT_EQ(PlayToEnd(*source, &recorder), OkStatus());
   EXPECT_EQ(recorder.Count(), 795u);
   ExpectNoGaps(recorder.Frames());
+  // Ten frames a second, however fast they were read.
+  const std::vector<SeenFrame> frames = recorder.Frames();
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    EXPECT_EQ(frames[i].scene_time, static_cast<Nanos>(i) * kSecond / 10) << "frame " << i;
+  }
   EXPECT_EQ(source->ExpectedFrames(), 795u);
   EXPECT_EQ(source->Stats().corrupt, 0u);
   EXPECT_EQ(source->Describe(),

@@ -88,7 +88,7 @@ Source::OnFrame Recorder::OnFrame() {
     if (inspect) inspect(frame);
     const std::lock_guard lock(mutex_);
     frames_.push_back({frame.sequence, frame.image.width, frame.image.height, frame.image.format,
-                       frame.captured, frame.captured_wall, clock_.Monotonic()});
+                       frame.captured, frame.captured_wall, clock_.Monotonic(), frame.scene_time});
     changed_.notify_all();
   };
 }

@@ -49,6 +49,7 @@ struct SeenFrame {
   Nanos captured = 0;
   Nanos captured_wall = 0;
   Nanos arrived = 0;
+  Nanos scene_time = 0;
 };
 
 // Thread-safe. Waits end after 30 s, and with that the test.
