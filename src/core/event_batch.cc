@@ -38,7 +38,7 @@ Result<v1::EventList> UnpackEvents(const v1::EventBatch& batch) {
   v1::EventList list;
   if (batch.zstd().empty()) {
     if (batch.ByteSizeLong() > kMaxUnpacked) {
-      return InvalidArgumentError("a batch of events is larger than 256 KiB");
+      return std::unexpected(InvalidArgumentError("a batch of events is larger than 256 KiB"));
     }
     *list.mutable_events() = batch.events();
     *list.mutable_aggregates() = batch.aggregates();
@@ -46,18 +46,18 @@ Result<v1::EventList> UnpackEvents(const v1::EventBatch& batch) {
     const std::string& packed = batch.zstd();
     const unsigned long long size = ZSTD_getFrameContentSize(packed.data(), packed.size());
     if (size == ZSTD_CONTENTSIZE_ERROR || size == ZSTD_CONTENTSIZE_UNKNOWN || size > kMaxUnpacked) {
-      return InvalidArgumentError(
-          "a compressed batch of events is damaged, or larger than 256 KiB");
+      return std::unexpected(
+          InvalidArgumentError("a compressed batch of events is damaged, or larger than 256 KiB"));
     }
     std::string plain(size, '\0');
     const std::size_t got =
         ZSTD_decompress(plain.data(), plain.size(), packed.data(), packed.size());
     if (ZSTD_isError(got) != 0 || got != size || !list.ParseFromString(plain)) {
-      return InvalidArgumentError("a compressed batch of events is damaged");
+      return std::unexpected(InvalidArgumentError("a compressed batch of events is damaged"));
     }
   }
   if (list.events_size() + list.aggregates_size() > kMaxUnpackedEvents) {
-    return InvalidArgumentError("a batch holds more than 1000 events");
+    return std::unexpected(InvalidArgumentError("a batch holds more than 1000 events"));
   }
   return list;
 }

@@ -49,8 +49,9 @@ TEST(EventBatchTest, DamageIsSaid) {
     bad[i] = static_cast<char>(bad[i] ^ 0x55);
     batch.set_zstd(bad);
     (void)UnpackEvents(batch);  // no crash; a changed literal may still decompress
-    batch.set_zstd(whole.substr(0, i + 1 == whole.size() ? 0 : i + 1));
-    if (!batch.zstd().empty()) EXPECT_FALSE(UnpackEvents(batch).has_value()) << i;
+    if (i == 0) continue;
+    batch.set_zstd(whole.substr(0, i));
+    EXPECT_FALSE(UnpackEvents(batch).has_value()) << i;
   }
   batch.set_zstd("rubbish");
   EXPECT_FALSE(UnpackEvents(batch).has_value());
