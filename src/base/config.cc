@@ -154,6 +154,18 @@ std::optional<bool> ConfigValue::Bool() const {
   return std::nullopt;
 }
 
+ConfigScalar ConfigValue::Scalar() const {
+  if (!IsScalar()) return std::monostate{};
+  const std::string& text = node_->tree->scalar;
+  if (node_->tree->quoted) return text;
+  if (text == "true" || text == "false") return text == "true";
+  if (const auto whole = ParseNumber<std::int64_t>(text)) return *whole;
+  if (const auto number = ParseNumber<double>(text); number && std::isfinite(*number)) {
+    return *number;
+  }
+  return text;
+}
+
 std::optional<ConfigMap> ConfigValue::Map() const {
   if (IsMap()) return ConfigMap(node_);
   Error(Expected("a map of keys and values", *node_->tree));

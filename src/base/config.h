@@ -31,6 +31,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "base/status.h"
@@ -43,6 +44,9 @@ struct Range {
 };
 
 class ConfigMap;
+
+// A scalar as YAML's core schema reads it: nothing, true or false, a number, or text.
+using ConfigScalar = std::variant<std::monostate, bool, std::int64_t, double, std::string>;
 
 // A value of any kind, with its place in the file.
 class ConfigValue {
@@ -64,6 +68,8 @@ class ConfigValue {
   std::optional<bool> Bool() const;  // true or false
   std::optional<ConfigMap> Map() const;
   std::vector<ConfigValue> Sequence() const;  // empty on error
+  // For values that are a user's own and have no type to be held to. Of a map or list: nothing.
+  ConfigScalar Scalar() const;
   // Reports `message` at this value's file, line and key path.
   void Error(std::string_view message) const;
   int line() const;  // 1-based

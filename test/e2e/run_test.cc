@@ -316,6 +316,7 @@ TEST_F(ExampleTest, RulesCountTheVideosTimeHoweverFastItIsRead) {
     for (std::string line; std::getline(lines, line);) {
       const auto event = ParseEventLine(line);
       ASSERT_TRUE(event.has_value()) << event.error().message();
+      if (event->frame() >= 150) continue;  // was under way when the limit was reached
       all += event->decision().rule() + " " + event->decision().state() + " in frame " +
              std::to_string(event->frame()) + "\n";
     }
