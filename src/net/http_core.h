@@ -28,6 +28,7 @@ struct HttpRoute {
   HttpHandler now;
   HttpLaterHandler later;
   std::shared_ptr<HttpStream> stream;
+  HttpRouteOptions options;
 };
 
 class HttpCore : public std::enable_shared_from_this<HttpCore> {

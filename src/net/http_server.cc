@@ -261,13 +261,18 @@ HttpServer::~HttpServer() {
   Stop();
 }
 
-void HttpServer::Handle(std::string_view method, std::string_view path, HttpHandler handler) {
-  core_->AddRoute(method, path).now = std::move(handler);
+void HttpServer::Handle(std::string_view method, std::string_view path, HttpHandler handler,
+                        HttpRouteOptions options) {
+  HttpRoute& route = core_->AddRoute(method, path);
+  route.now = std::move(handler);
+  route.options = options;
 }
 
 void HttpServer::HandleLater(std::string_view method, std::string_view path,
-                             HttpLaterHandler handler) {
-  core_->AddRoute(method, path).later = std::move(handler);
+                             HttpLaterHandler handler, HttpRouteOptions options) {
+  HttpRoute& route = core_->AddRoute(method, path);
+  route.later = std::move(handler);
+  route.options = options;
 }
 
 void HttpServer::HandleStream(std::string_view path, std::shared_ptr<HttpStream> stream) {
