@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/status.h"
@@ -33,11 +35,10 @@ class BatchSender {
 
   void Connected();
   void Disconnected();
-  // What the outbox holds: numbers [oldest, next). Call it after every change; tells when something
-  // new came, which begins the gathering.
+  // What the outbox holds: numbers [oldest, next). Call it after every change. Something new begins
+  // the gathering; what is below `oldest` is gone, be it by an Ack or by the cap.
   void Holds(std::uint64_t oldest, std::uint64_t next);
-  // Numbers below `oldest` are gone, be it by an Ack or by the cap: Holds says so. Begin anew with
-  // another stream:
+  // Another stream, numbered anew.
   void Reset();
 
   // The number from which a batch is to be sent now, if any.
@@ -90,6 +91,8 @@ class OutboxSender {
   const BatchSender& sender() const { return sender_; }
 
  private:
+  Status Look();
+
   Outbox* outbox_;
   BatchSenderOptions options_;
   BatchSender sender_;

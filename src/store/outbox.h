@@ -58,8 +58,17 @@ struct OutboxCounters {
 };
 
 struct OutboxSlice {
-  std::uint64_t first = 0;  // number of records[0]; where there are none, the next number
+  std::string stream;
+  std::uint64_t oldest = 1;  // that waits; below it nothing will come any more
+  std::uint64_t first = 1;   // number of records[0]; where there are none, the next number
   std::vector<OutboxRecord> records;
+};
+
+struct OutboxView {
+  std::string stream;
+  std::uint64_t oldest = 1;  // number of the oldest that waits; `next` where none does
+  std::uint64_t next = 1;    // number of the next record
+  OutboxCounters counters;
 };
 
 class Outbox {
@@ -91,10 +100,7 @@ class Outbox {
   // changed.
   Result<bool> Acknowledge(const v1::Ack& ack);
 
-  std::string stream() const;
-  std::uint64_t next() const;    // number of the next record
-  std::uint64_t oldest() const;  // number of the oldest that waits; next() where none does
-  OutboxCounters counters() const;
+  Result<OutboxView> View() const;
 
  private:
   class Core;
@@ -102,7 +108,7 @@ class Outbox {
   std::unique_ptr<Core> core_;
 };
 
-// The slice as a message; packed where that makes it smaller. `oldest` becomes skip_to.
-v1::EventBatch MakeEventBatch(std::string_view stream, std::uint64_t oldest, OutboxSlice slice);
+// The slice as a message, packed where that makes it smaller. `oldest` becomes skip_to.
+v1::EventBatch MakeEventBatch(OutboxSlice slice);
 
 }  // namespace selvedge
