@@ -59,13 +59,15 @@ std::string TemporaryName(const std::string& path) {
   return path + ".tmp-" + std::to_string(::getpid()) + '-' + std::to_string(serial++);
 }
 
-// Content on the disk, under the temporary name, with the mode of the file it will replace.
+// Content on the disk, under the temporary name, with the mode of the file it will replace, or
+// for its owner only.
 int WriteTemporary(const std::string& temporary, const std::string& target,
-                   std::string_view content) {
-  Descriptor file(OpenRetrying(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL, 0666));
+                   std::string_view content, bool secret) {
+  Descriptor file(
+      OpenRetrying(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL, secret ? 0600 : 0666));
   if (file.get() < 0) return errno;
   struct stat existing{};
-  if (::stat(target.c_str(), &existing) == 0 &&
+  if (!secret && ::stat(target.c_str(), &existing) == 0 &&
       ::fchmod(file.get(), existing.st_mode & 07777) != 0) {
     return errno;
   }
@@ -121,7 +123,9 @@ Result<std::string> ReadFile(const std::string& path, std::size_t limit) {
   return content;
 }
 
-Status WriteFileAtomically(const std::string& path, std::string_view content) {
+namespace {
+
+Status WriteAtomically(const std::string& path, std::string_view content, bool secret) {
   // Through a symbolic link, so that a link to another disk stays one.
   std::error_code ignored;
   std::string target = path;
@@ -130,7 +134,7 @@ Status WriteFileAtomically(const std::string& path, std::string_view content) {
     if (!ignored) target = real.string();
   }
   const std::string temporary = TemporaryName(target);
-  int error = WriteTemporary(temporary, target, content);
+  int error = WriteTemporary(temporary, target, content, secret);
   if (error == 0 && std::rename(temporary.c_str(), target.c_str()) != 0) error = errno;
   if (error != 0) {
     if (error != EEXIST) ::unlink(temporary.c_str());
@@ -138,6 +142,16 @@ Status WriteFileAtomically(const std::string& path, std::string_view content) {
   }
   error = SyncFolder(target);
   return error == 0 ? OkStatus() : ErrnoError(error, "cannot sync the folder of " + path);
+}
+
+}  // namespace
+
+Status WriteFileAtomically(const std::string& path, std::string_view content) {
+  return WriteAtomically(path, content, false);
+}
+
+Status WriteSecretFile(const std::string& path, std::string_view content) {
+  return WriteAtomically(path, content, true);
 }
 
 Result<MappedFile> MappedFile::Open(const std::string& path, std::size_t limit) {

@@ -34,6 +34,8 @@ class MappedFile {
 
 // Written to a temporary file beside it, fsynced, renamed: readers see the old or the new one.
 Status WriteFileAtomically(const std::string& path, std::string_view content);
+// The same for keys and tokens: only its owner may read it (mode 0600), at every moment.
+Status WriteSecretFile(const std::string& path, std::string_view content);
 // `path` if absolute, else relative to the folder of `base_file`.
 std::string ResolvePath(std::string_view path, std::string_view base_file);
 // Folder of the running executable.

@@ -77,6 +77,17 @@ TEST_F(FileTest, WritesAndReplaces) {
   EXPECT_EQ(FilesInFolder(), 1U) << "no temporary file stays";
 }
 
+TEST_F(FileTest, ASecretIsItsOwnersOnly) {
+  const mode_t before = ::umask(0);
+  EXPECT_EQ(WriteFileAtomically(Path("f"), "was open to all"), OkStatus());
+  EXPECT_EQ(WriteSecretFile(Path("f"), "secret"), OkStatus());
+  ::umask(before);
+  struct stat info{};
+  ASSERT_EQ(::stat(Path("f").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600U);
+  EXPECT_EQ(*ReadFile(Path("f"), 100), "secret");
+}
+
 TEST_F(FileTest, KeepsTheModeOfWhatItReplaces) {
   Put("f", "secret");
   ASSERT_EQ(::chmod(Path("f").c_str(), 0600), 0);
