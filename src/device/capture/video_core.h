@@ -9,7 +9,7 @@
 #include <optional>
 #include <string>
 
-#include "device/capture/backoff.h"
+#include "base/backoff.h"
 #include "device/capture/catalog.h"
 #include "device/capture/delivery.h"
 #include "device/capture/frame_pool.h"

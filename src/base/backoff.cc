@@ -1,4 +1,4 @@
-#include "device/capture/backoff.h"
+#include "base/backoff.h"
 
 #include <algorithm>
 #include <utility>

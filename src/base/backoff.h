@@ -1,11 +1,11 @@
 #pragma once
 
-// Backoff: how long to wait before the next attempt to reach a live source.
+// Backoff: how long to wait before the next attempt to reach something that may come back.
 //
 // Exponential, capped, with "equal jitter" (M. Brooker, "Exponential Backoff And Jitter", 2015):
-// attempt k waits between half and the whole of min(max, first * 2^k), so that a hundred cameras
-// behind one switch do not come back in the same millisecond. Pure: the random numbers are
-// injected. Not thread-safe; owned by the source's supervisor thread.
+// attempt k waits between half and the whole of min(max, first * 2^k), so that a hundred nodes or
+// cameras behind one switch do not come back in the same millisecond. Pure: the random numbers are
+// injected. Not thread-safe; owned by whoever tries.
 
 #include <functional>
 
