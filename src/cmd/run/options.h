@@ -13,16 +13,24 @@ namespace selvedge {
 
 struct RunOptions {
   std::string pipeline_file;
-  std::string source;      // replaces source.uri
-  std::string events;      // replaces events.path
-  std::string engine;      // replaces model.engine
-  std::string variant;     // replaces model.variant
-  int threads = 0;         // replaces model.threads
-  int workers = 0;         // replaces model.workers
-  int port = -1;           // replaces http.port
-  std::string address;     // replaces http.address
-  bool live_view = false;  // switches http.live_view on
+  std::string source;                // replaces source.uri
+  std::string events;                // replaces events.path
+  std::string engine;                // replaces model.engine
+  std::string variant;               // replaces model.variant
+  int threads = 0;                   // replaces model.threads
+  int workers = 0;                   // replaces model.workers
+  std::string card;                  // replaces model.card
+  double confidence_threshold = -1;  // replaces confidence_threshold
+  int port = -1;                     // replaces http.port
+  std::string address;               // replaces http.address
+  bool live_view = false;            // switches http.live_view on
   bool no_http = false;
+  std::string agent;        // the agent's socket; empty: no agent
+  std::string application;  // names in the fleet, for the agent and for events
+  std::string service;
+  std::string device;    // replaces device
+  bool engines = false;  // tell which engines are here, and nothing else
+  bool version = false;  // tell the version, and nothing else
   bool as_fast_as_possible = false;
   bool every_frame = false;
   bool loop = false;
@@ -36,7 +44,8 @@ struct RunOptions {
   double duration = 0;       // stop after so many seconds; 0: at the end
 };
 
-// Fills *options and configures logging. -1 to go on, else the exit code to leave with.
+// Fills *options and configures logging. -1 to go on, else the exit code to leave with (--version
+// and --engines are answered here).
 int ParseRunOptions(int argc, const char* const* argv, RunOptions* options);
 
 // The pipeline file with the arguments applied.

@@ -58,6 +58,10 @@ std::string ToText(const RunReport& r) {
     line(fmt::format("  events     {} lines to {}{}", r.events_written, r.events_path,
                      r.events_lost > 0 ? fmt::format(", {} lost", r.events_lost) : ""));
   }
+  if (r.with_agent) {
+    line(fmt::format("  agent      {} events committed, {} lost", r.agent_events_committed,
+                     r.agent_events_lost));
+  }
   if (!r.choice_table.empty()) {
     line("");
     line("What was measured on this machine:");
@@ -110,6 +114,8 @@ std::string ToJson(const RunReport& r) {
       {"rule_events", r.events},
       {"event_lines_written", r.events_written},
       {"event_lines_lost", r.events_lost},
+      {"agent_events_committed", r.agent_events_committed},
+      {"agent_events_lost", r.agent_events_lost},
       {"seconds", r.seconds},
       {"frames_per_second", r.frames_per_second},
       {"cpu_ms_per_frame", r.cpu_ms_per_frame},

@@ -33,7 +33,10 @@ struct RunReport {
   std::uint64_t events_written = 0;  // lines, frame records included
   std::uint64_t events_lost = 0;
   std::string events_path;
-  double seconds = 0;  // first to last decided frame
+  bool with_agent = false;
+  std::uint64_t agent_events_committed = 0;  // that the agent has
+  std::uint64_t agent_events_lost = 0;       // that it will never have
+  double seconds = 0;                        // first to last decided frame
   double frames_per_second = 0;
   double cpu_ms_per_frame = 0;          // whole process
   double engine_cpu_ms_per_frame = 0;   // 0 where not metered

@@ -14,15 +14,18 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "cmd/run/agent.h"
 #include "cmd/run/choose_model.h"
 #include "cmd/run/metered_engine.h"
 #include "cmd/run/progress.h"
 #include "cmd/run/report.h"
+#include "device/publish/agent_link.h"
 #include "device/publish/device_status.h"
 #include "device/publish/event_log.h"
 #include "device/publish/event_publisher.h"
 #include "device/publish/live_view.h"
 #include "net/http_server.h"
+#include "proto/fleet.pb.h"
 
 namespace selvedge {
 namespace {
@@ -72,8 +75,10 @@ class Session {
   RunReport Report();
 
  private:
+  Status OpenAgentLink();
   Status OpenPublishers();
   Status OpenHttp();
+  void TellAgent(v1::PipelineMetrics* metrics);
   void Announce() const;
   void UpdateStatus();
   bool LimitReached() const;
@@ -87,6 +92,7 @@ class Session {
   std::unique_ptr<Source> source_;
   std::unique_ptr<EventLog> event_log_;
   std::unique_ptr<LiveView> live_view_;
+  RecentLines recent_;
   std::unique_ptr<EventPublisher> event_publisher_;
   std::unique_ptr<LiveViewPublisher> live_view_publisher_;
   std::unique_ptr<InView> in_view_;
@@ -100,6 +106,11 @@ class Session {
 
   mutable std::mutex status_mutex_;
   PipelineStatus status_;
+  bool opened_ = false;  // under status_mutex_, as is http_port_
+  int http_port_ = 0;
+  CpuShare cpu_share_;  // the link's thread
+  // Last, so that its thread is gone before what it reads.
+  std::unique_ptr<AgentLink> agent_link_;
 };
 
 Overlay OverlayOf(const std::string& name, CoordinateUnit unit, bool closed,
@@ -123,6 +134,29 @@ std::vector<Overlay> OverlaysOf(const RuleSet& rules) {
     overlays.push_back(OverlayOf(line.name, line.unit, false, std::array{line.from, line.to}));
   }
   return overlays;
+}
+
+// Before the model is chosen, which may take a while: an agent that hears nothing takes a run for
+// hung.
+Status Session::OpenAgentLink() {
+  if (options_.agent.empty()) return OkStatus();
+  AgentLinkOptions link;
+  link.socket = options_.agent;
+  link.application = options_.application;
+  link.service = options_.service;
+  link.privacy = PrivacyName(config_.privacy);
+  link.metrics = [this](v1::PipelineMetrics* metrics) { TellAgent(metrics); };
+  SELVEDGE_ASSIGN_OR_RETURN_STATUS(agent_link_, AgentLink::Open(std::move(link)));
+  return OkStatus();
+}
+
+// The link's thread.
+void Session::TellAgent(v1::PipelineMetrics* metrics) {
+  {
+    const std::lock_guard lock(status_mutex_);
+    FillMetrics(status_, http_port_, opened_, "the model is being chosen and loaded", metrics);
+  }
+  metrics->set_cpu_share(cpu_share_.Update(clock_.Monotonic()));
 }
 
 Status Session::OpenPublishers() {
@@ -151,14 +185,20 @@ Status Session::OpenPublishers() {
   events.engine = model_.engine->Describe().name;
   events.labels = config_.card.labels;
   events.every_frame = config_.events.every_frame;
-  event_publisher_ = std::make_unique<EventPublisher>(std::move(events), event_log_.get(),
-                                                      live_view_.get(), &metrics_, clock_);
+  event_publisher_ = std::make_unique<EventPublisher>(
+      std::move(events),
+      EventOutputs{.log = event_log_.get(),
+                   .live_view = live_view_.get(),
+                   .recent = config_.http.enabled ? &recent_ : nullptr,
+                   .sink = agent_link_.get()},
+      &metrics_, clock_);
   live_view_publisher_ = std::make_unique<LiveViewPublisher>(live_view_.get());
   in_view_ = std::make_unique<InView>(config_.card.labels);
   return OkStatus();
 }
 
 Status Session::Open(const std::atomic<bool>* stop) {
+  SELVEDGE_RETURN_IF_ERROR(OpenAgentLink());
   SELVEDGE_ASSIGN_OR_RETURN_STATUS(source_, MakeSource(config_.source, clock_));
   SELVEDGE_ASSIGN_OR_RETURN_STATUS(
       model_,
@@ -176,14 +216,20 @@ Status Session::Open(const std::atomic<bool>* stop) {
                        config_.tracker, std::move(config_.rules),
                        {event_publisher_.get(), live_view_publisher_.get(), in_view_.get()},
                        &metrics_, clock_));
-  return config_.http.enabled ? OpenHttp() : OkStatus();
+  if (config_.http.enabled) SELVEDGE_RETURN_IF_ERROR(OpenHttp());
+  UpdateStatus();
+  const std::lock_guard lock(status_mutex_);
+  opened_ = true;
+  if (http_) http_port_ = http_->port();
+  return OkStatus();
 }
 
 Status Session::OpenHttp() {
   HttpServerOptions options;
   options.address = config_.http.address;
   options.port = config_.http.port;
-  options.port_tries = config_.http.port == 0 ? 1 : kPortTries;
+  // In a fleet the port is the manifest's: another one would be nobody's.
+  options.port_tries = config_.http.port == 0 || agent_link_ ? 1 : kPortTries;
   http_ = std::make_unique<HttpServer>(options);
   UpdateStatus();
   AddDeviceStatus(http_.get(), {.metrics = [this] { return metrics_.Render(); },
@@ -191,7 +237,8 @@ Status Session::OpenHttp() {
                                     [this] {
                                       const std::lock_guard lock(status_mutex_);
                                       return status_;
-                                    }});
+                                    },
+                                .results = [this] { return recent_.Read(); }});
   live_view_->AddRoutes(http_.get());
   return http_->Start();
 }
@@ -231,7 +278,12 @@ void Session::UpdateStatus() {
   if (event_log_) {
     s.events_written = event_log_->written();
     s.events_lost = event_log_->lost();
+  } else if (agent_link_) {
+    const AgentLink::Counts counts = agent_link_->counts();
+    s.events_written = counts.committed;
+    s.events_lost = counts.lost;
   }
+  s.privacy = PrivacyName(config_.privacy);
   const std::lock_guard lock(status_mutex_);
   status_ = std::move(s);
 }
@@ -293,6 +345,12 @@ Status Session::Run(const cli::Termination& termination) {
     const Status closed = event_log_->Close();
     if (status.ok()) status = closed;
   }
+  if (agent_link_) {
+    UpdateStatus();  // the last that the agent hears
+    // What is lost stands in the report; an agent that is gone is no failure of the pipeline.
+    const Status closed = agent_link_->Close();
+    if (!closed.ok()) log::Warning("link", closed.message());
+  }
   if (!status.ok()) ended_ = status.message();
   return status;
 }
@@ -323,6 +381,12 @@ RunReport Session::Report() {
     r.events_written = event_log_->written();
     r.events_lost = event_log_->lost();
     r.events_path = event_log_->name();
+  }
+  if (agent_link_) {
+    const AgentLink::Counts counts = agent_link_->counts();
+    r.with_agent = true;
+    r.agent_events_committed = counts.committed;
+    r.agent_events_lost = counts.lost + counts.waiting;
   }
   r.seconds = ToSeconds(pipeline_->last_decided() - pipeline_->first_decided());
   if (r.ledger.local > 1 && r.seconds > 0) {

@@ -207,6 +207,9 @@ Status Pipeline::Infer(Worker* worker, Slot* slot) {
   slot->times.infer = inferred - preprocessed;
   SELVEDGE_RETURN_IF_ERROR(
       worker->decoder->Decode(worker->execution->outputs(), transform, &slot->detections));
+  if (const float least = options_.confidence_threshold; least > 0) {
+    std::erase_if(slot->detections, [least](const Detection& d) { return d.score < least; });
+  }
   slot->finished = clock_.Monotonic();
   slot->times.decode = slot->finished - inferred;
   consecutive_errors_.store(0, std::memory_order_relaxed);

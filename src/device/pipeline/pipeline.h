@@ -49,6 +49,8 @@ struct PipelineOptions {
   Nanos max_age =
       0;  // a frame older than this when its turn comes is dropped{stale}; 0 for no limit
   int max_consecutive_errors = 10;
+  // Detections scored below this are used by nobody: not by tracker, rules or events.
+  float confidence_threshold = 0;
 };
 
 // Percentiles since the start, per stage and from capture to decision.

@@ -1,5 +1,6 @@
 #include "device/pipeline/pipeline_config.h"
 
+#include <arpa/inet.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -72,11 +73,12 @@ void ReadAutoWord(ConfigMap& map, std::string_view key, std::string* out) {
   if (*out == "auto") out->clear();
 }
 
-void ReadModel(ConfigMap& root, const std::string& file, ModelChoice* model) {
+void ReadModel(ConfigMap& root, const std::string& file, const PipelineOverrides& overrides,
+               ModelChoice* model) {
   auto map = root.RequiredMap("model");
   if (!map) return;
   map->Required("card", &model->card_path);
-  model->card_path = ResolvePath(model->card_path, file);
+  model->card_path = overrides.card.empty() ? ResolvePath(model->card_path, file) : overrides.card;
   ReadAutoWord(*map, "engine", &model->engine);
   ReadAutoWord(*map, "variant", &model->variant);
   ReadAutoNumber(*map, "threads", 256, &model->threads);
@@ -140,6 +142,15 @@ void ReadHttp(ConfigMap& root, HttpConfig* http) {
   }
 }
 
+// Whether only this machine can reach what listens there.
+bool IsLoopback(const std::string& address) {
+  if (address == "localhost") return true;
+  in_addr v4{};
+  if (inet_pton(AF_INET, address.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127;
+  in6_addr v6{};
+  return inet_pton(AF_INET6, address.c_str(), &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
 std::string HostName() {
   char name[256] = {};
   return gethostname(name, sizeof(name) - 1) == 0 && name[0] != 0 ? name : "device";
@@ -147,12 +158,32 @@ std::string HostName() {
 
 }  // namespace
 
-Result<PipelineConfig> PipelineConfig::Load(const std::string& path) {
-  SELVEDGE_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxFileBytes));
-  return Parse(text, path);
+std::string_view PrivacyName(Privacy privacy) {
+  switch (privacy) {
+    case Privacy::kLocalOnly: return "local-only";
+    case Privacy::kCrops: return "crops";
+    case Privacy::kFrames: return "frames";
+  }
+  return "local-only";
 }
 
-Result<PipelineConfig> PipelineConfig::Parse(std::string_view yaml, const std::string& file) {
+Status PipelineConfig::CheckPrivacy() const {
+  const bool shown = http.enabled && http.live_view;
+  if (!shown || privacy == Privacy::kFrames || IsLoopback(http.address)) return OkStatus();
+  return InvalidArgumentError(
+      "pipeline " + pipeline.name + ": privacy is " + std::string(PrivacyName(privacy)) +
+      ", so the live view may listen on this machine only, not on " + http.address +
+      "; set privacy: frames in the pipeline file, or the address to 127.0.0.1");
+}
+
+Result<PipelineConfig> PipelineConfig::Load(const std::string& path,
+                                            const PipelineOverrides& overrides) {
+  SELVEDGE_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxFileBytes));
+  return Parse(text, path, overrides);
+}
+
+Result<PipelineConfig> PipelineConfig::Parse(std::string_view yaml, const std::string& file,
+                                             const PipelineOverrides& overrides) {
   SELVEDGE_ASSIGN_OR_RETURN(ConfigDocument document, ConfigDocument::Parse(yaml, file));
   PipelineConfig config;
   config.device = HostName();
@@ -160,8 +191,12 @@ Result<PipelineConfig> PipelineConfig::Parse(std::string_view yaml, const std::s
     ConfigMap root = document.Root();
     root.Required("pipeline", &config.pipeline.name);
     root.Optional("device", &config.device);
+    int privacy = 0;
+    root.OptionalChoice("privacy", {"local-only", "crops", "frames"}, &privacy);
+    config.privacy = static_cast<Privacy>(privacy);
+    root.Optional("confidence_threshold", &config.pipeline.confidence_threshold, Range{0, 1});
     ReadSource(root, file, &config.source);
-    ReadModel(root, file, &config.model);
+    ReadModel(root, file, overrides, &config.model);
     if (auto slo = root.OptionalMap("slo")) {
       slo->Optional("p99_ms", &config.slo_p99_ms, Range{0.1, 60'000});
       slo->Optional("fps", &config.slo_fps, Range{0, 1000});

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "base/clock.h"
 #include "base/status.h"
@@ -42,6 +43,15 @@ struct HttpConfig {
   int live_width = 960;
 };
 
+// What may leave the device besides words and numbers.
+enum class Privacy { kLocalOnly, kCrops, kFrames };
+std::string_view PrivacyName(Privacy privacy);  // "local-only"
+
+// What a caller settles in place of the file; empty: as the file says.
+struct PipelineOverrides {
+  std::string card;  // path of the model card, which settles the labels that rules may name
+};
+
 struct PipelineConfig {
   PipelineOptions pipeline;
   SourceOptions source;
@@ -54,11 +64,17 @@ struct PipelineConfig {
   EventLogConfig events;
   HttpConfig http;
   std::string device;  // name in events; default: host name
+  Privacy privacy = Privacy::kLocalOnly;
 
   // Reads the file and the model card that it names. Relative paths are relative to the file that
   // names them.
-  static Result<PipelineConfig> Load(const std::string& path);
-  static Result<PipelineConfig> Parse(std::string_view yaml, const std::string& file);
+  static Result<PipelineConfig> Load(const std::string& path,
+                                     const PipelineOverrides& overrides = {});
+  static Result<PipelineConfig> Parse(std::string_view yaml, const std::string& file,
+                                      const PipelineOverrides& overrides = {});
+  // The privacy policy against the rest, once everything is settled: whole pictures for other
+  // machines need `frames`. InvalidArgument, one sentence.
+  Status CheckPrivacy() const;
 };
 
 }  // namespace selvedge

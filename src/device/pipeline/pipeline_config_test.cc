@@ -50,6 +50,50 @@ TEST(PipelineConfig, PathsStartAtTheFile) {
   EXPECT_THAT(config->events.path, HasSubstr("examples/safety-monitor/out.jsonl"));
 }
 
+TEST(PipelineConfig, PicturesStayOnTheDeviceUnlessTheFileSaysOtherwise) {
+  const std::string shown = std::string(kSmallest) + "http: {live_view: {enabled: true}}\n";
+  auto config = PipelineConfig::Parse(shown, kFile);
+  ASSERT_TRUE(config.has_value()) << config.error().message();
+  EXPECT_EQ(config->privacy, Privacy::kLocalOnly);
+  for (const char* here : {"127.0.0.1", "127.8.8.8", "localhost", "::1"}) {
+    config->http.address = here;
+    EXPECT_TRUE(config->CheckPrivacy().ok()) << here;
+  }
+  for (const char* anywhere : {"0.0.0.0", "::", "10.0.0.1", "fe80::1", "127.0.0.1.example", ""}) {
+    config->http.address = anywhere;
+    const Status status = config->CheckPrivacy();
+    EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << anywhere;
+    EXPECT_THAT(status.message(), AllOf(HasSubstr("local-only"), HasSubstr("privacy: frames")));
+  }
+  config->privacy = Privacy::kCrops;  // the live view shows whole pictures
+  EXPECT_FALSE(config->CheckPrivacy().ok());
+  config->http.live_view = false;
+  EXPECT_TRUE(config->CheckPrivacy().ok());
+  config->http.live_view = true;
+  config->privacy = Privacy::kFrames;
+  EXPECT_TRUE(config->CheckPrivacy().ok());
+}
+
+TEST(PipelineConfig, PrivacyAndThresholdAreKeysOfTheFile) {
+  const auto config = PipelineConfig::Parse(
+      std::string(kSmallest) + "privacy: frames\nconfidence_threshold: 0.7\n", kFile);
+  ASSERT_TRUE(config.has_value()) << config.error().message();
+  EXPECT_EQ(config->privacy, Privacy::kFrames);
+  EXPECT_FLOAT_EQ(config->pipeline.confidence_threshold, 0.7F);
+}
+
+TEST(PipelineConfig, TheCardCanBeAnotherOne) {
+  std::string text = kSmallest;
+  text.replace(text.find("../../assets"), 12, "nowhere");
+  const std::string card =
+      std::string(SELVEDGE_SOURCE_DIR) + "/assets/models/person-ssdlite.card.yaml";
+  EXPECT_FALSE(PipelineConfig::Parse(text, kFile).has_value());
+  const auto config = PipelineConfig::Parse(text, kFile, {.card = card});
+  ASSERT_TRUE(config.has_value()) << config.error().message();
+  EXPECT_EQ(config->model.card_path, card);
+  EXPECT_EQ(config->card.name, "person-ssdlite");
+}
+
 struct BadCase {
   const char* what;
   std::string text;

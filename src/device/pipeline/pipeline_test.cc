@@ -309,6 +309,17 @@ TEST_F(PipelineTest, AZoneInPixelsOutsideOfThePictureEndsThePipelineWithASentenc
   EXPECT_THAT(pipeline_->status().message(), HasSubstr("64"));
 }
 
+TEST_F(PipelineTest, DetectionsBelowTheThresholdAreUsedByNobody) {
+  PipelineOptions options = Blocking(1);
+  options.confidence_threshold = 0.95F;  // the model says 0.9
+  ScriptedSource source(Frames(10));
+  ASSERT_TRUE(Make(Model(""), options, &source, "rules: [{name: there, kind: presence}]\n").ok());
+  Run();
+  EXPECT_EQ(recorder_.firings, 0);
+  EXPECT_EQ(recorder_.last_box.x2, 0);
+  EXPECT_EQ(pipeline_->detections(), 0u);
+}
+
 TEST_F(PipelineTest, RulesFire) {
   ScriptedSource source(Frames(10));
   ASSERT_TRUE(

@@ -56,6 +56,16 @@ HttpResponse Metrics(const std::function<std::string()>& render, const HttpReque
   return response;
 }
 
+// {"events": [...]} of lines that are JSON already.
+HttpResponse Results(const std::vector<std::string>& lines) {
+  std::string body = R"({"events":[)";
+  for (const std::string& line : lines) {
+    if (&line != &lines.front()) body += ',';
+    body += line;
+  }
+  return Json(body + "]}");
+}
+
 HttpResponse Ready(const PipelineStatus& status) {
   const Readiness readiness = ReadinessOf(status);
   HttpResponse response;
@@ -155,6 +165,7 @@ std::string ToJson(const PipelineStatus& status) {
         {"reason", status.choice_reason}}},
       {"counts", counts},
       {"events", {{"written", status.events_written}, {"lost", status.events_lost}}},
+      {"privacy", status.privacy},
   };
   // Labels and URIs come from files: bytes that are no UTF-8 are replaced rather than thrown at.
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -192,6 +203,12 @@ void AddDeviceStatus(HttpServer* server, DeviceStatusProviders providers) {
     server->Handle("GET", "/metrics",
                    [render = std::move(providers.metrics)](const HttpRequest& request) {
                      return Metrics(render, request);
+                   });
+  }
+  if (providers.results) {
+    server->Handle("GET", "/api/results",
+                   [results = std::move(providers.results)](const HttpRequest&) {
+                     return Results(results());
                    });
   }
   if (!providers.status) return;

@@ -1,8 +1,9 @@
 #pragma once
 
-// What a pipeline says about itself over HTTP: /healthz, /readyz, /metrics and /api/status.
+// What a pipeline says about itself over HTTP: /healthz, /readyz, /metrics, /api/status and
+// /api/results.
 //
-// No pictures and no events: those are the live view's (live_view.h), which has to be switched on.
+// No pictures: those are the live view's (live_view.h), which has to be switched on.
 // Providers are called on the server's I/O thread, must be quick and thread-safe, and must live
 // until the server stopped.
 
@@ -44,6 +45,7 @@ struct PipelineStatus {
   std::vector<std::pair<std::string, int>> counts;  // tracks in view, by label
   std::uint64_t events_written = 0;
   std::uint64_t events_lost = 0;
+  std::string privacy;  // the policy in effect
 };
 
 struct Readiness {
@@ -57,10 +59,12 @@ Readiness ReadinessOf(const PipelineStatus& status, double max_age_seconds = 10)
 struct DeviceStatusProviders {
   std::function<std::string()> metrics;  // OpenMetrics text: MetricsRegistry::Render
   std::function<PipelineStatus()> status;
+  // The last rule events, oldest first, each one a line of JSON.
+  std::function<std::vector<std::string>()> results;
 };
 
-// Adds /healthz, /readyz, /metrics and /api/status. A provider that is missing leaves its routes
-// out.
+// Adds /healthz, /readyz, /metrics, /api/status and /api/results. A provider that is missing leaves
+// its routes out.
 void AddDeviceStatus(HttpServer* server, DeviceStatusProviders providers);
 
 // One JSON object; format: docs/guide/live-view.md.

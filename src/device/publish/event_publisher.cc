@@ -23,11 +23,10 @@ void Assign(std::string* field, std::string_view text) {
 }  // namespace
 
 struct EventPublisher::State {
-  State(EventPublisherOptions given, EventLog* event_log, LiveView* view, MetricsRegistry* metrics,
+  State(EventPublisherOptions given, EventOutputs given_outputs, MetricsRegistry* metrics,
         const Clock& clock)
       : options(std::move(given)),
-        log(event_log),
-        live_view(view),
+        outputs(given_outputs),
         ids(clock, EventIdGenerator::RandomSeed()),
         written(metrics->AddCounter("selvedge_pipeline_events", "Rule events published.",
                                     {{"pipeline", options.pipeline}})) {
@@ -94,32 +93,36 @@ struct EventPublisher::State {
 
   void Write(bool recent) {
     Assign(event.mutable_id(), ids.Next().text());
+    if (outputs.sink != nullptr) outputs.sink->Offer(event);
+    const bool listed = recent && (outputs.live_view != nullptr || outputs.recent != nullptr);
+    if (outputs.log == nullptr && !listed) return;
     line.clear();
     AppendEventLine(event, &line);
     std::string_view text = line;
     if (text.ends_with('\n')) text.remove_suffix(1);
-    if (log != nullptr) (void)log->Offer(text);  // what is lost is counted there
-    if (recent && live_view != nullptr) live_view->OfferEvent(text);
+    if (outputs.log != nullptr) (void)outputs.log->Offer(text);  // what is lost is counted there
+    if (recent && outputs.live_view != nullptr) outputs.live_view->OfferEvent(text);
+    if (recent && outputs.recent != nullptr) outputs.recent->Add(text);
   }
 
   const EventPublisherOptions options;
-  EventLog* const log;
-  LiveView* const live_view;
+  const EventOutputs outputs;
   EventIdGenerator ids;
   Counter& written;
   v1::Event event;
   std::string line;
 };
 
-EventPublisher::EventPublisher(EventPublisherOptions options, EventLog* log, LiveView* live_view,
+EventPublisher::EventPublisher(EventPublisherOptions options, EventOutputs outputs,
                                MetricsRegistry* metrics, const Clock& clock)
-    : state_(std::make_unique<State>(std::move(options), log, live_view, metrics, clock)) {}
+    : state_(std::make_unique<State>(std::move(options), outputs, metrics, clock)) {}
 
 EventPublisher::~EventPublisher() = default;
 
 void EventPublisher::Publish(const DecidedFrame& decided) {
   State& state = *state_;
-  const bool record = state.options.every_frame && state.log != nullptr;
+  const bool record =
+      state.options.every_frame && (state.outputs.log != nullptr || state.outputs.sink != nullptr);
   if (decided.firings.empty() && !record) return;
   state.FillFrame(decided);
   if (record) {

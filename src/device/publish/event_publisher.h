@@ -4,8 +4,8 @@
 //
 // One Event per rule that fired; with `every_frame`, one frame record (no rule) per decided frame
 // as well, with all its detections. Called by the pipeline, one thread at a time; allocates nothing
-// once its buffers have grown. Lines go to a file (EventLog, which never waits) and to the live
-// view's list, each only where given.
+// once its buffers have grown. Lines go to a file (EventLog, which never waits) and to the lists of
+// recent events, messages to a sink (the agent's link), each only where given.
 
 #include <cstdint>
 #include <memory>
@@ -16,7 +16,9 @@
 #include "base/metrics.h"
 #include "device/pipeline/decided_frame.h"
 #include "device/publish/event_log.h"
+#include "device/publish/event_sink.h"
 #include "device/publish/live_view.h"
+#include "device/publish/recent_lines.h"
 
 namespace selvedge {
 
@@ -33,11 +35,18 @@ struct EventPublisherOptions {
   bool every_frame = false;
 };
 
+// Where events go; what is null is left out, what is given must outlive the publisher.
+struct EventOutputs {
+  EventLog* log = nullptr;
+  LiveView* live_view = nullptr;  // rule events only
+  RecentLines* recent = nullptr;  // rule events only
+  EventSink* sink = nullptr;
+};
+
 class EventPublisher : public Publisher {
  public:
-  // `log` and `live_view` may be null; what is given must outlive this.
-  EventPublisher(EventPublisherOptions options, EventLog* log, LiveView* live_view,
-                 MetricsRegistry* metrics, const Clock& clock);
+  EventPublisher(EventPublisherOptions options, EventOutputs outputs, MetricsRegistry* metrics,
+                 const Clock& clock);
   ~EventPublisher() override;
 
   void Publish(const DecidedFrame& decided) override;
