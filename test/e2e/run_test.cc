@@ -18,7 +18,6 @@ namespace selvedge {
 namespace {
 
 using nlohmann::json;
-using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 const std::string kRoot = SELVEDGE_SOURCE_DIR;

@@ -17,7 +17,7 @@ namespace {
 constexpr std::size_t kMaxOutput = std::size_t{16} << 20;
 constexpr int kCannotExecute = 127;
 
-[[noreturn]] void Become(const ChildOptions& options, int out) {
+[[noreturn]] void Become(const ProgramOptions& options, int out) {
   if (!options.cpus.empty()) {
     cpu_set_t set;
     CPU_ZERO(&set);
@@ -55,7 +55,7 @@ bool ReadAll(int descriptor, Nanos deadline, std::string* output) {
 
 }  // namespace
 
-Result<ChildResult> RunChild(const ChildOptions& options) {
+Result<ChildResult> RunChild(const ProgramOptions& options) {
   std::array<int, 2> ends;
   if (pipe2(ends.data(), O_CLOEXEC) != 0) return Err(ErrnoError(errno, "pipe"));
   const pid_t pid = fork();

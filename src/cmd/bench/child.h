@@ -10,7 +10,7 @@
 
 namespace selvedge {
 
-struct ChildOptions {
+struct ProgramOptions {
   std::vector<std::string> arguments;  // [0] is the program, a path or a name on $PATH
   std::vector<int> cpus;               // may run only on these; empty: as its parent
   Nanos timeout = 600 * kSecond;       // then it is killed
@@ -24,6 +24,6 @@ struct ChildResult {
 };
 
 // Its stderr is ours. DeadlineExceeded where it was killed, NotFound where it could not be started.
-Result<ChildResult> RunChild(const ChildOptions& options);
+Result<ChildResult> RunChild(const ProgramOptions& options);
 
 }  // namespace selvedge

@@ -14,7 +14,7 @@ namespace {
 
 using nlohmann::json;
 
-Result<json> RunForJson(const ChildOptions& options) {
+Result<json> RunForJson(const ProgramOptions& options) {
   SELVEDGE_ASSIGN_OR_RETURN(const ChildResult child, RunChild(options));
   const std::string& program = options.arguments[0];
   if (child.exit_code != 0) {
@@ -56,7 +56,7 @@ Result<PipelineRun> RunPipelineChild(const std::string& pipeline,
                                      const std::vector<std::string>& arguments,
                                      const std::vector<int>& cpus) {
   SELVEDGE_ASSIGN_OR_RETURN(const std::string folder, ExecutableFolder());
-  ChildOptions child;
+  ProgramOptions child;
   child.arguments = {folder + "/selvedge-run",
                      pipeline,
                      "--json",
@@ -87,7 +87,7 @@ Result<PipelineRun> RunPipelineChild(const std::string& pipeline,
 
 Result<EngineLoopResult> RunEngineChild(const EngineLoopOptions& options) {
   SELVEDGE_ASSIGN_OR_RETURN(const std::string folder, ExecutableFolder());
-  ChildOptions child;
+  ProgramOptions child;
   child.arguments = {folder + "/selvedge-bench",
                      "engine-loop",
                      "--card",

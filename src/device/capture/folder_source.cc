@@ -87,10 +87,13 @@ void FolderSource::Run(std::size_t index, Frame frame) {
     const std::uint64_t before = shown_;
     while (going && index < files_.size()) {
       going = Show(std::move(frame));
-      if (going) index = DecodeNext(index + 1, &frame);
+      if (!going) break;
+      frame = Frame();
+      index = DecodeNext(index + 1, &frame);
     }
     if (!going || !options_.loop) break;
     if (auto files = ListPictures(folder_); files && !files->empty()) files_ = *std::move(files);
+    frame = Frame();
     index = DecodeNext(0, &frame);
     if (index == files_.size() && shown_ == before) break;
   }

@@ -90,7 +90,7 @@ TEST_F(CurlTest, SavesASnapshotAndAStreamOfPictures) {
 
 // promtool from tools/setup, else the machine's own; empty where there is none.
 std::string Promtool() {
-  const std::string unpacked = SELVEDGE_SOURCE_DIR "/.deps/bin/promtool";
+  std::string unpacked = SELVEDGE_SOURCE_DIR "/.deps/bin/promtool";
   if (access(unpacked.c_str(), X_OK) == 0) return unpacked;
   return HasProgram("promtool") ? "promtool" : "";
 }
