@@ -1,7 +1,7 @@
 #pragma once
 
-// What http_server.cc and http_session.cc share: the server behind HttpServer. Nobody else includes
-// this: it brings Asio's headers with it.
+// The server behind HttpServer, shared by the .cc files of net/. Nobody else includes this: it
+// brings Asio's headers with it.
 
 #include <atomic>
 #include <boost/asio/awaitable.hpp>
@@ -11,6 +11,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
@@ -18,26 +19,36 @@
 #include <vector>
 
 #include "net/http_server.h"
+#include "net/http_tls_stream.h"
+#include "net/http_workers.h"
 
 namespace selvedge {
 
 class HttpSession;
 
-// One of the three is set.
+// Serves a request whole, on the session's own connection; whether that can take another request.
+using HttpTakeover = std::function<boost::asio::awaitable<bool>(HttpSession&, bool keep_alive)>;
+
+// One of the first five is set.
 struct HttpRoute {
   HttpHandler now;
   HttpLaterHandler later;
+  HttpUploadHandler upload;
   std::shared_ptr<HttpStream> stream;
+  HttpTakeover takeover;
   HttpRouteOptions options;
 };
+using HttpMethods = std::map<std::string, HttpRoute>;
 
 class HttpCore : public std::enable_shared_from_this<HttpCore> {
  public:
   explicit HttpCore(HttpServerOptions options);
 
   HttpRoute& AddRoute(std::string_view method, std::string_view path);
+  HttpRoute& AddPrefix(std::string_view method, std::string_view prefix);
   Status Start();
   void Stop();
+  Status ReloadTls();
 
   int port() const { return port_; }
   int connections() const { return connections_.load(std::memory_order_relaxed); }
@@ -47,7 +58,10 @@ class HttpCore : public std::enable_shared_from_this<HttpCore> {
 
   // For sessions, on the I/O thread.
   bool stopping() const { return stopping_; }
-  const std::map<std::string, HttpRoute>* FindPath(const std::string& path) const;
+  const HttpMethods* FindPath(const std::string& path) const;
+  const HttpMethods* FindPrefix(std::string_view path) const;
+  // Null where the server has none.
+  HttpWorkers* workers() { return workers_ ? &*workers_ : nullptr; }
   bool TakeStreamPlace();
   void GiveStreamPlace() { --streams_; }
 
@@ -57,6 +71,7 @@ class HttpCore : public std::enable_shared_from_this<HttpCore> {
   void Run();
   boost::asio::awaitable<void> AcceptLoop(boost::asio::ip::tcp::acceptor* acceptor);
   void StartSession(boost::asio::ip::tcp::socket socket);
+  std::shared_ptr<HttpTlsContext> tls();
   void WakeStreams();
   void BeginStop();
 
@@ -67,7 +82,11 @@ class HttpCore : public std::enable_shared_from_this<HttpCore> {
   std::optional<boost::asio::executor_work_guard<boost::asio::io_context::executor_type>> work_;
   std::vector<boost::asio::ip::tcp::acceptor> acceptors_;
   boost::asio::steady_timer stop_timer_{io_};
-  std::map<std::string, std::map<std::string, HttpRoute>> routes_;  // path, then method
+  std::map<std::string, HttpMethods> routes_;  // by path
+  std::map<std::string, HttpMethods, std::less<>> prefixes_;
+  std::optional<HttpWorkers> workers_;
+  std::mutex tls_mutex_;
+  std::shared_ptr<HttpTlsContext> tls_;
   std::unordered_set<HttpSession*> sessions_;
   int streams_ = 0;
   bool stopping_ = false;

@@ -47,9 +47,40 @@ HttpRoute& HttpCore::AddRoute(std::string_view method, std::string_view path) {
   return route;
 }
 
-const std::map<std::string, HttpRoute>* HttpCore::FindPath(const std::string& path) const {
+HttpRoute& HttpCore::AddPrefix(std::string_view method, std::string_view prefix) {
+  HttpRoute& route = prefixes_[std::string(prefix)][std::string(method)];
+  route = {};
+  return route;
+}
+
+const HttpMethods* HttpCore::FindPath(const std::string& path) const {
   const auto found = routes_.find(path);
   return found == routes_.end() ? nullptr : &found->second;
+}
+
+const HttpMethods* HttpCore::FindPrefix(std::string_view path) const {
+  const HttpMethods* longest = nullptr;
+  std::size_t length = 0;
+  for (const auto& [prefix, methods] : prefixes_) {
+    if (!path.starts_with(prefix) || (longest != nullptr && prefix.size() < length)) continue;
+    longest = &methods;
+    length = prefix.size();
+  }
+  return longest;
+}
+
+std::shared_ptr<HttpTlsContext> HttpCore::tls() {
+  const std::lock_guard lock(tls_mutex_);
+  return tls_;
+}
+
+Status HttpCore::ReloadTls() {
+  if (!options_.tls) return FailedPreconditionError("http: this server was not told to speak TLS");
+  auto loaded = options_.tls->load(*options_.tls);
+  if (!loaded) return loaded.error();
+  const std::lock_guard lock(tls_mutex_);
+  tls_ = *std::move(loaded);
+  return OkStatus();
 }
 
 bool HttpCore::TakeStreamPlace() {
@@ -127,6 +158,7 @@ Status HttpCore::Bind(const std::vector<tcp::endpoint>& endpoints, int port) {
 
 Status HttpCore::Start() {
   if (thread_.joinable() || stopping_) return FailedPreconditionError("http: started twice");
+  if (options_.tls) SELVEDGE_RETURN_IF_ERROR(ReloadTls());
   SELVEDGE_RETURN_IF_ERROR(BindAll());
   for (const auto& [path, methods] : routes_) {
     for (const auto& [method, route] : methods) {
@@ -145,6 +177,7 @@ Status HttpCore::Start() {
   sigset_t previous;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &previous);
+  if (options_.worker_threads > 0) workers_.emplace(options_.worker_threads);
   thread_ = std::thread([this] { Run(); });
   pthread_sigmask(SIG_SETMASK, &previous, nullptr);
   return OkStatus();
@@ -189,7 +222,10 @@ asio::awaitable<void> HttpCore::AcceptLoop(tcp::acceptor* acceptor) {
 
 void HttpCore::StartSession(tcp::socket socket) {
   error_code ec;
+  const std::shared_ptr<HttpTlsContext> tls = this->tls();
   if (static_cast<int>(sessions_.size()) >= options_.max_connections) {
+    // With TLS there is no telling anybody before a handshake, which is what there is no room for.
+    if (tls) return;
     const HttpResponse busy = HttpErrorResponse(503, "too many connections; try again later");
     const std::string text =
         ResponseHead(busy, static_cast<long long>(busy.body.size()), false) + busy.body;
@@ -199,7 +235,7 @@ void HttpCore::StartSession(tcp::socket socket) {
     return;
   }
   socket.set_option(tcp::no_delay(true), ec);
-  auto session = std::make_shared<HttpSession>(this, std::move(socket));
+  auto session = std::make_shared<HttpSession>(this, std::move(socket), tls.get());
   sessions_.insert(session.get());
   connections_.store(static_cast<int>(sessions_.size()), std::memory_order_relaxed);
   asio::co_spawn(
@@ -250,8 +286,10 @@ void HttpCore::Stop() {
   asio::post(io_, [this] { BeginStop(); });
   work_.reset();
   thread_.join();
+  if (workers_) workers_->Stop();
   // Handlers may own what owns replies of ours.
   routes_.clear();
+  prefixes_.clear();
 }
 
 HttpServer::HttpServer(HttpServerOptions options)
@@ -275,6 +313,20 @@ void HttpServer::HandleLater(std::string_view method, std::string_view path,
   route.options = options;
 }
 
+void HttpServer::HandlePrefix(std::string_view method, std::string_view prefix,
+                              HttpLaterHandler handler, HttpRouteOptions options) {
+  HttpRoute& route = core_->AddPrefix(method, prefix);
+  route.later = std::move(handler);
+  route.options = options;
+}
+
+void HttpServer::HandleUpload(std::string_view method, std::string_view prefix,
+                              HttpUploadHandler handler, HttpRouteOptions options) {
+  HttpRoute& route = core_->AddPrefix(method, prefix);
+  route.upload = std::move(handler);
+  route.options = options;
+}
+
 void HttpServer::HandleStream(std::string_view path, std::shared_ptr<HttpStream> stream) {
   core_->AddRoute("GET", path).stream = std::move(stream);
 }
@@ -284,6 +336,9 @@ Status HttpServer::Start() {
 }
 void HttpServer::Stop() {
   core_->Stop();
+}
+Status HttpServer::ReloadTls() {
+  return core_->ReloadTls();
 }
 int HttpServer::port() const {
   return core_->port();
@@ -298,7 +353,8 @@ std::string HttpServer::url() const {
   if (host == "127.0.0.1" || host == "::1") host = "localhost";
   if (host == "0.0.0.0" || host == "::") host = core_->machine_name();
   if (host.find(':') != std::string::npos) host = "[" + host + "]";
-  return "http://" + host + ":" + std::to_string(port()) + "/";
+  return (core_->options().tls ? "https://" : "http://") + host + ":" + std::to_string(port()) +
+         "/";
 }
 
 }  // namespace selvedge

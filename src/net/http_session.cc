@@ -2,17 +2,14 @@
 
 #include <atomic>
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/string_body.hpp>
+#include <thread>
 #include <utility>
 
 #include "base/log.h"
 #include "net/http_message.h"
+#include "net/http_parser.h"
 
 namespace selvedge {
 
@@ -22,29 +19,23 @@ using asio::ip::tcp;
 using boost::system::error_code;
 using std::chrono::milliseconds;
 
-class HttpSession::Parser : public http::request_parser<http::string_body> {};
-
 namespace {
 
 // Operations return (error_code, result...) instead of throwing.
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr milliseconds kCancelAgain{20};
 constexpr std::size_t kReadBytes = 16 * 1024;
-// How much of an unwanted request is read away after the answer, so that the client sees the answer
-// and no reset.
-constexpr std::size_t kMaxLingerBytes = 1024 * 1024;
-// Bounds how many seconds of old pictures the kernel holds for a slow watcher.
-constexpr int kStreamSendBuffer = 256 * 1024;
 
 // The answer to a request that could not be parsed.
-HttpResponse ParseErrorResponse(const error_code& ec, const HttpServerOptions& options) {
+HttpResponse ParseErrorResponse(const error_code& ec, std::size_t max_header,
+                                std::size_t max_body) {
   if (ec == http::error::header_limit || ec == http::error::buffer_overflow) {
-    return HttpErrorResponse(431, "the request's header is larger than " +
-                                      std::to_string(options.max_header_bytes) + " bytes");
+    return HttpErrorResponse(
+        431, "the request's header is larger than " + std::to_string(max_header) + " bytes");
   }
   if (ec == http::error::body_limit) {
-    return HttpErrorResponse(413, "the request's body is larger than " +
-                                      std::to_string(options.max_body_bytes) + " bytes");
+    return HttpErrorResponse(
+        413, "the request's body is larger than " + std::to_string(max_body) + " bytes");
   }
   if (ec == http::error::bad_version)
     return HttpErrorResponse(505, "only HTTP/1.0 and 1.1 are spoken");
@@ -54,23 +45,16 @@ HttpResponse ParseErrorResponse(const error_code& ec, const HttpServerOptions& o
   return HttpErrorResponse(400, "the request is not HTTP: " + ec.message());
 }
 
-// A watcher's place in the server's count and in the stream's, given back whatever happens.
-class StreamPlace {
- public:
-  StreamPlace(HttpCore* server, HttpStream* stream) : server_(server), stream_(stream) {
-    stream_->AddSubscriber();
+// Whether a path could lead out of the folder that a handler has in mind.
+bool HasDotSegment(std::string_view path) {
+  while (!path.empty()) {
+    path.remove_prefix(1);  // the slash
+    const std::string_view segment = path.substr(0, path.find('/'));
+    if (segment == "." || segment == "..") return true;
+    path.remove_prefix(segment.size());
   }
-  ~StreamPlace() {
-    stream_->RemoveSubscriber();
-    server_->GiveStreamPlace();
-  }
-  StreamPlace(const StreamPlace&) = delete;
-  StreamPlace& operator=(const StreamPlace&) = delete;
-
- private:
-  HttpCore* server_;
-  HttpStream* stream_;
-};
+  return false;
+}
 
 // What copies of an HttpReply share: the first call wins, and the last copy to go answers 503.
 class PendingReply {
@@ -101,6 +85,17 @@ class PendingReply {
   std::uint64_t number_;
   std::atomic_flag done_;
 };
+
+// Calls a handler that answers by `reply`; 500 where it throws.
+void CallLater(const HttpLaterHandler& handler, const HttpRequest& request,
+               const HttpReply& reply) {
+  try {
+    handler(request, reply);
+  } catch (const std::exception& e) {
+    log::Error("http", "a handler failed", {{"path", request.path}, {"error", e.what()}});
+    reply(HttpErrorResponse(500, "the server failed to answer; its log says why"));
+  }
+}
 
 }  // namespace
 
@@ -140,6 +135,9 @@ void HttpSession::Abort() {
 void HttpSession::OnStop() {
   if (idle_) Abort();
   if (streaming_) signal_.cancel();
+  error_code ignored;
+  if (uploading_) socket_.cancel(ignored);
+  if (on_stop_) on_stop_();
 }
 
 void HttpSession::SetReply(std::uint64_t number, HttpResponse response) {
@@ -148,24 +146,45 @@ void HttpSession::SetReply(std::uint64_t number, HttpResponse response) {
   signal_.cancel();
 }
 
+asio::awaitable<void> HttpSession::Work(HttpWorkers::Task task) {
+  HttpWorkers* workers = server_.workers();
+  if (workers == nullptr) {
+    task();
+    co_return;
+  }
+  bool done = false;
+  const auto finished = [this, &done] {
+    done = true;
+    signal_.cancel();
+  };
+  workers->Post([this, &task, &finished] {
+    try {
+      task();
+    } catch (const std::exception& e) {
+      log::Error("http", "a handler failed", {{"error", e.what()}});
+    }
+    for (;;) {
+      try {
+        asio::post(server_.io(), finished);
+        return;
+      } catch (const std::exception&) {
+        // Out of memory. Nobody else can tell the session, which waits for this alone.
+        std::this_thread::sleep_for(milliseconds(10));
+      }
+    }
+  });
+  while (!done) {
+    signal_.expires_at(asio::steady_timer::time_point::max());
+    co_await signal_.async_wait(kAwait);
+  }
+}
+
 asio::awaitable<void> HttpSession::Run() {
   bool keep_alive = true;
+  if (tls_) keep_alive = co_await Handshake();
   while (keep_alive && !gone_ && !server_.stopping()) {
     Parser parser;
-    const ReadOutcome outcome = co_await ReadRequest(&parser);
-    if (outcome == ReadOutcome::kClosed) break;
-    if (outcome == ReadOutcome::kRefused) {
-      co_await Write(refusal_, false);
-      co_await Linger();
-      break;
-    }
-    std::optional<HttpResponse> refusal = Accept(&parser);
-    keep_alive = parser.get().keep_alive() && !server_.stopping();
-    if (refusal) {
-      keep_alive = co_await Write(*refusal, keep_alive) && keep_alive;
-    } else {
-      keep_alive = co_await Answer(keep_alive);
-    }
+    keep_alive = co_await ServeOne(&parser);
   }
   if (!gone_) co_await Linger();
   Disarm();
@@ -173,57 +192,134 @@ asio::awaitable<void> HttpSession::Run() {
   socket_.close(ignored);
 }
 
-asio::awaitable<HttpSession::ReadOutcome> HttpSession::ReadRequest(Parser* parser) {
+asio::awaitable<bool> HttpSession::Handshake() {
+  Arm(server_.options().header_timeout);
+  const error_code ec = co_await tls_->Handshake();
+  Disarm();
+  if (!ec && !timed_out_) co_return true;
+  if (tls_->WasPlainHttp(ec) && !timed_out_) {
+    tls_.reset();
+    const HttpResponse hint = HttpErrorResponse(400, "this port speaks HTTPS: use https://");
+    co_await Write(hint, false);
+    co_return false;
+  }
+  log::Debug("http", "a TLS handshake failed", {{"error", ec.message()}});
+  Abort();
+  co_return false;
+}
+
+// Serves one request; whether another one may follow.
+asio::awaitable<bool> HttpSession::ServeOne(Parser* parser) {
+  ReadOutcome outcome = co_await ReadHead(parser);
+  if (outcome == ReadOutcome::kClosed) co_return false;
+  if (outcome == ReadOutcome::kRefused) {
+    co_await Write(refusal_, false);
+    co_return false;
+  }
+  std::optional<HttpResponse> refusal = Accept(parser);
+  if (!refusal) refusal = FindRoute();
+  bool keep_alive = parser->get().keep_alive() && !server_.stopping();
+  if (!refusal && route_->upload) co_return co_await ServeUpload(parser, keep_alive);
+  if (refusal && expects_) {
+    // Whether the body comes all the same cannot be known.
+    co_await Write(*refusal, false);
+    co_return false;
+  }
+  const std::size_t limit =
+      refusal ? server_.options().max_body_bytes
+              : route_->options.max_body_bytes.value_or(server_.options().max_body_bytes);
+  outcome = co_await ReadBody(parser, limit);
+  if (outcome == ReadOutcome::kClosed) co_return false;
+  if (outcome == ReadOutcome::kRefused) {
+    co_await Write(refusal_, false);
+    co_return false;
+  }
+  if (refusal) co_return co_await Write(*refusal, keep_alive) && keep_alive;
+  request_.body = std::move(parser->get().body());
+  co_return co_await Answer(keep_alive);
+}
+
+bool HttpSession::Parse(Parser* parser, std::size_t body_limit) {
+  if (buffer_.size() == 0 || parser->is_done()) return true;
+  error_code ec;
+  buffer_.consume(parser->put(buffer_.data(), ec));
+  if (ec == http::error::need_more) {
+    ec = {};
+    // The head of a chunk, which the parser itself does not limit.
+    if (buffer_.size() > server_.options().max_header_bytes) ec = http::error::header_limit;
+  }
+  if (!ec) return true;
+  refusal_ = ParseErrorResponse(ec, server_.options().max_header_bytes, body_limit);
+  return false;
+}
+
+asio::awaitable<HttpSession::ReadOutcome> HttpSession::ReadHead(Parser* parser) {
   parser->header_limit(static_cast<std::uint32_t>(server_.options().max_header_bytes));
-  parser->body_limit(server_.options().max_body_bytes);
-  parser->eager(true);
-  bool header_done = false;
+  parser->body_limit(boost::none);  // known once the route is
+  parser->eager(false);
   idle_ = buffer_.size() == 0;
   head_ = false;
-  if (!idle_) Arm(server_.options().header_timeout);  // pipelined: it has begun
+  expects_ = false;
+  route_ = nullptr;
+  Arm(idle_ ? server_.options().idle_timeout : server_.options().header_timeout);
   for (;;) {
-    error_code ec;
-    if (buffer_.size() > 0) {
-      buffer_.consume(parser->put(buffer_.data(), ec));
-      if (ec == http::error::need_more) ec = {};
-      if (ec) {
-        refusal_ = ParseErrorResponse(ec, server_.options());
-        co_return ReadOutcome::kRefused;
-      }
-      if (parser->is_done()) co_return ReadOutcome::kRequest;
-    }
-    if (parser->is_header_done() && !header_done) {
-      header_done = true;
-      Arm(server_.options().body_timeout);
-      const auto expect = parser->get()[http::field::expect];
-      if (EqualsIgnoringCase(expect, "100-continue")) {
-        static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-        co_await asio::async_write(socket_, asio::buffer(kContinue), kAwait);
-      }
-    }
-    if (!co_await Fill(idle_)) {
-      if (!timed_out_ || idle_) co_return ReadOutcome::kClosed;
-      refusal_ = HttpErrorResponse(408, "the request did not arrive in time");
-      co_return ReadOutcome::kRefused;
-    }
+    if (!Parse(parser, 0)) co_return ReadOutcome::kRefused;
+    if (parser->is_header_done()) co_return ReadOutcome::kRequest;
+    const bool filled = co_await Fill(kReadBytes);
+    if (filled) continue;
+    if (!timed_out_ || idle_) co_return ReadOutcome::kClosed;
+    refusal_ = HttpErrorResponse(408, "the request did not arrive in time");
+    co_return ReadOutcome::kRefused;
   }
+}
+
+// Leaves the body with the parser.
+asio::awaitable<HttpSession::ReadOutcome> HttpSession::ReadBody(Parser* parser, std::size_t limit) {
+  if (parser->is_done()) co_return ReadOutcome::kRequest;
+  parser->eager(true);
+  parser->body_limit(limit);
+  if (parser->content_length().value_or(0) > limit) {
+    refusal_ =
+        ParseErrorResponse(http::error::body_limit, server_.options().max_header_bytes, limit);
+    co_return ReadOutcome::kRefused;
+  }
+  Arm(server_.options().body_timeout);
+  const bool asked = co_await SendContinue();
+  if (!asked) co_return ReadOutcome::kClosed;
+  for (;;) {
+    if (!Parse(parser, limit)) co_return ReadOutcome::kRefused;
+    if (parser->is_done()) co_return ReadOutcome::kRequest;
+    const bool filled = co_await Fill(kReadBytes);
+    if (filled) continue;
+    if (!timed_out_) co_return ReadOutcome::kClosed;
+    refusal_ = HttpErrorResponse(408, "the request did not arrive in time");
+    co_return ReadOutcome::kRefused;
+  }
+}
+
+// Tells a client that waits for it to send its body; false where it is gone.
+asio::awaitable<bool> HttpSession::SendContinue() {
+  if (!expects_ || buffer_.size() > 0) co_return true;
+  static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+  const std::array<asio::const_buffer, 2> buffers{asio::buffer(kContinue), asio::const_buffer()};
+  const error_code ec = co_await WriteRaw(buffers);
+  co_return !ec && !gone_ && !timed_out_;
 }
 
 // Reads what is there into buffer_; false where the peer closed, the connection failed or time is
 // up.
-asio::awaitable<bool> HttpSession::Fill(bool idle) {
-  if (idle) Arm(server_.options().idle_timeout);
-  auto [ec, bytes] = co_await socket_.async_read_some(buffer_.prepare(kReadBytes), kAwait);
-  if (ec || gone_ || timed_out_) co_return false;
-  buffer_.commit(bytes);
-  if (idle) {
+asio::awaitable<bool> HttpSession::Fill(std::size_t bytes) {
+  const Bytes got = co_await ReadSome(buffer_.prepare(bytes));
+  if (got.first || gone_ || timed_out_) co_return false;
+  buffer_.commit(got.second);
+  if (idle_) {
     idle_ = false;
     Arm(server_.options().header_timeout);
   }
   co_return true;
 }
 
-// Makes request_ of what was parsed; a response where it cannot be served.
+// Makes request_ of the head; a response where it cannot be served.
 std::optional<HttpResponse> HttpSession::Accept(Parser* parser) {
   auto& message = parser->get();
   request_ = {};
@@ -236,6 +332,7 @@ std::optional<HttpResponse> HttpSession::Accept(Parser* parser) {
     hosts += field.name() == http::field::host ? 1 : 0;
     request_.headers.emplace_back(std::string(field.name_string()), std::string(field.value()));
   }
+  expects_ = EqualsIgnoringCase(request_.Header("Expect"), "100-continue") && !parser->is_done();
   std::optional<HttpTarget> target = ParseTarget(std::string_view(message.target()));
   if (!target) return HttpErrorResponse(400, "the request's target is malformed");
   // RFC 9112, section 3.2: exactly one Host from HTTP/1.1 on.
@@ -254,7 +351,6 @@ std::optional<HttpResponse> HttpSession::Accept(Parser* parser) {
   }
   request_.path = std::move(target->path);
   request_.query = std::move(target->query);
-  request_.body = std::move(message.body());
   error_code ec;
   const tcp::endpoint remote = socket_.remote_endpoint(ec);
   if (!ec) {
@@ -262,150 +358,85 @@ std::optional<HttpResponse> HttpSession::Accept(Parser* parser) {
     request_.remote = (remote.address().is_v6() ? "[" + address + "]" : address) + ":" +
                       std::to_string(remote.port());
   }
+  if (tls_) {
+    request_.peer_name = tls_->peer_name();
+    request_.peer_fingerprint = tls_->peer_fingerprint();
+  }
   return std::nullopt;
 }
 
-asio::awaitable<bool> HttpSession::Answer(bool keep_alive) {
-  const auto* methods = server_.FindPath(request_.path);
+// Sets route_; a response where there is none.
+std::optional<HttpResponse> HttpSession::FindRoute() {
+  const HttpMethods* methods = server_.FindPath(request_.path);
   if (methods == nullptr) {
-    const HttpResponse response = HttpErrorResponse(404, "there is nothing here");
-    co_return co_await Write(response, keep_alive) && keep_alive;
+    methods = server_.FindPrefix(request_.path);
+    if (methods == nullptr) return HttpErrorResponse(404, "there is nothing here");
+    if (HasDotSegment(request_.path)) {
+      return HttpErrorResponse(400, "the path has a segment \".\" or \"..\"");
+    }
   }
   if (head_ && !methods->contains("HEAD")) request_.method = "GET";
   const auto found = methods->find(request_.method);
-  if (found == methods->end()) {
-    HttpResponse response = HttpErrorResponse(405, "this method is not offered here");
-    std::string allow;
-    for (const auto& [method, route] : *methods) {
-      allow += (allow.empty() ? "" : ", ") + method + (method == "GET" ? ", HEAD" : "");
-    }
-    response.headers.emplace_back("Allow", allow);
-    co_return co_await Write(response, keep_alive) && keep_alive;
+  if (found != methods->end()) {
+    route_ = &found->second;
+    return std::nullopt;
   }
-  if (found->second.stream) {
-    co_await ServeStream(found->second.stream);
+  HttpResponse response = HttpErrorResponse(405, "this method is not offered here");
+  std::string allow;
+  for (const auto& [method, route] : *methods) {
+    allow += (allow.empty() ? "" : ", ") + method + (method == "GET" ? ", HEAD" : "");
+  }
+  response.headers.emplace_back("Allow", allow);
+  return response;
+}
+
+asio::awaitable<bool> HttpSession::Answer(bool keep_alive) {
+  if (route_->stream) {
+    co_await ServeStream(route_->stream);
     co_return false;
   }
-  const HttpResponse response = co_await Call(found->second);
+  if (route_->takeover) co_return co_await route_->takeover(*this, keep_alive);
+  const HttpResponse response = co_await Call();
   keep_alive = keep_alive && !server_.stopping();
   co_return co_await Write(response, keep_alive) && keep_alive;
 }
 
-asio::awaitable<HttpResponse> HttpSession::Call(const HttpRoute& route) {
-  try {
-    if (route.now) co_return route.now(request_);
-    auto pending =
-        std::make_shared<PendingReply>(server_.weak_from_this(), weak_from_this(), number_);
-    route.later(request_,
-                [pending](HttpResponse response) { pending->Deliver(std::move(response)); });
-  } catch (const std::exception& e) {
-    log::Error("http", "a handler failed", {{"path", request_.path}, {"error", e.what()}});
+HttpReply HttpSession::NewReply() {
+  auto pending =
+      std::make_shared<PendingReply>(server_.weak_from_this(), weak_from_this(), number_);
+  return [pending](HttpResponse response) { pending->Deliver(std::move(response)); };
+}
+
+asio::awaitable<HttpResponse> HttpSession::Call() {
+  if (route_->now) {
+    try {
+      co_return route_->now(request_);
+    } catch (const std::exception& e) {
+      log::Error("http", "a handler failed", {{"path", request_.path}, {"error", e.what()}});
+    }
     co_return HttpErrorResponse(500, "the server failed to answer; its log says why");
   }
-  Arm(server_.options().reply_timeout);
+  if (server_.workers() != nullptr) {
+    // The answer may be overdue, and this gone, before the handler is.
+    auto request = std::make_shared<HttpRequest>(std::move(request_));
+    server_.workers()->Post([route = route_, request, reply = NewReply()] {
+      CallLater(route->later, *request, reply);
+    });
+  } else {
+    const HttpReply reply = NewReply();
+    CallLater(route_->later, request_, reply);
+  }
+  co_return co_await AwaitReply();
+}
+
+asio::awaitable<HttpResponse> HttpSession::AwaitReply() {
+  Arm(route_->options.reply_timeout.value_or(server_.options().reply_timeout));
   while (!reply_ && !timed_out_ && !gone_) {
     signal_.expires_at(asio::steady_timer::time_point::max());
     co_await signal_.async_wait(kAwait);
   }
   if (!reply_) co_return HttpErrorResponse(503, "the answer took too long");
   co_return std::move(*reply_);
-}
-
-asio::awaitable<bool> HttpSession::Write(const HttpResponse& response, bool keep_alive) {
-  const std::string head =
-      ResponseHead(response, static_cast<long long>(response.body.size()), keep_alive);
-  const bool body = !head_ && response.status != 204 && response.status != 304;
-  co_return co_await WriteAll(
-      {asio::buffer(head), body ? asio::buffer(response.body) : asio::const_buffer()});
-}
-
-asio::awaitable<bool> HttpSession::WriteAll(std::array<asio::const_buffer, 2> buffers) {
-  Arm(server_.options().write_timeout);
-  auto [ec, bytes] = co_await asio::async_write(socket_, buffers, kAwait);
-  Disarm();
-  co_return !ec && !timed_out_ && !gone_;
-}
-
-asio::awaitable<void> HttpSession::ServeStream(std::shared_ptr<HttpStream> stream) {
-  if (stream->Read().ended) {
-    const HttpResponse response = HttpErrorResponse(503, "the stream has ended");
-    co_await Write(response, false);
-    co_return;
-  }
-  if (!server_.TakeStreamPlace()) {
-    const HttpResponse response =
-        HttpErrorResponse(503, "there are too many watchers already; close one of them");
-    co_await Write(response, false);
-    co_return;
-  }
-  const StreamPlace place(&server_, stream.get());
-  streaming_ = true;
-  error_code ignored;
-  socket_.set_option(asio::socket_base::send_buffer_size(kStreamSendBuffer), ignored);
-  HttpResponse response;
-  response.content_type = stream->content_type();
-  const std::string head = ResponseHead(response, -1, false);
-  const bool sent = co_await WriteAll(
-      {asio::buffer(head), head_ ? asio::const_buffer() : asio::buffer(stream->preamble())});
-  if (sent && !head_) {
-    asio::co_spawn(
-        socket_.get_executor(), [self = shared_from_this()] { return self->WatchPeer(); },
-        asio::detached);
-    co_await SendChunks(stream.get());
-  }
-  streaming_ = false;
-  if (head_) co_return;
-  // Ends WatchPeer too. What the peer has not read by now it did not want.
-  Abort();
-}
-
-asio::awaitable<void> HttpSession::SendChunks(HttpStream* stream) {
-  std::uint64_t seen = 0;
-  while (!gone_ && !server_.stopping()) {
-    const HttpStream::Latest latest = stream->Read();
-    if (latest.ended) co_return;
-    if (latest.chunk && latest.version != seen) {
-      seen = latest.version;
-      if (!co_await WriteAll({asio::buffer(*latest.chunk), asio::const_buffer()})) co_return;
-      continue;
-    }
-    // A Publish from here on posts a wake-up, which cannot run before this coroutine waits.
-    signal_.expires_at(asio::steady_timer::time_point::max());
-    co_await signal_.async_wait(kAwait);
-  }
-}
-
-// A client that goes while there is nothing to send is only noticed by reading.
-asio::awaitable<void> HttpSession::WatchPeer() {
-  std::array<char, 1024> scratch;
-  std::size_t total = 0;
-  while (!gone_ && total < kReadBytes) {
-    auto [ec, bytes] = co_await socket_.async_read_some(asio::buffer(scratch), kAwait);
-    if (ec) {
-      // Cancelled by the deadline of a write: SendChunks sees that itself.
-      break;
-    }
-    total += bytes;
-  }
-  Abort();
-}
-
-// Ends our side, then reads what is still on its way for a moment: closing with unread bytes would
-// reset the connection, and the client might never see the answer.
-asio::awaitable<void> HttpSession::Linger() {
-  error_code ec;
-  socket_.shutdown(tcp::socket::shutdown_send, ec);
-  if (ec) co_return;
-  Arm(milliseconds(1000));
-  std::array<char, 4096> scratch;
-  std::size_t total = 0;
-  idle_ = true;  // a Stop need not wait for this
-  while (!gone_ && total < kMaxLingerBytes) {
-    auto [read_error, bytes] = co_await socket_.async_read_some(asio::buffer(scratch), kAwait);
-    if (read_error) break;
-    total += bytes;
-  }
-  Abort();
 }
 
 }  // namespace selvedge

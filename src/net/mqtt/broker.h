@@ -71,9 +71,8 @@ class Broker {
   void Stop();
 
  private:
-  class Impl;
-  explicit Broker(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  explicit Broker(std::unique_ptr<class BrokerCore> core);
+  std::unique_ptr<class BrokerCore> core_;
 };
 
 }  // namespace selvedge

@@ -79,6 +79,7 @@ struct MqttTraffic {
   std::uint64_t segments_sent = 0;  // acknowledgements without content are segments too
   std::uint64_t segments_received = 0;
   std::uint64_t dropped_messages = 0;  // received while the queue was full
+  std::uint64_t refused_messages = 0;  // of QoS 1, which the broker's access list forbids
   std::uint64_t connections = 0;
 
   // Bytes as IP carries them: the stream, and 52 bytes of headers (IPv4, TCP with timestamps) for
@@ -123,9 +124,8 @@ class MqttClient {
   void Stop(StopMode mode = StopMode::kDisconnect);
 
  private:
-  class Impl;
-  explicit MqttClient(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  explicit MqttClient(std::unique_ptr<class MqttClientCore> core);
+  std::unique_ptr<class MqttClientCore> core_;
 };
 
 }  // namespace selvedge
