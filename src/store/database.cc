@@ -1,7 +1,9 @@
 #include "store/database.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -133,20 +135,35 @@ Status DatabaseCore::Execute(const char* sql) {
   return code == SQLITE_OK ? OkStatus() : Error(code);
 }
 
-Status DatabaseCore::Ready() {
+Status DatabaseCore::Ready(Transaction::Purpose purpose) {
   const bool autocommit = sqlite3_get_autocommit(connection()) != 0;
   if (depth > 0 && autocommit) {
     // After a full disk, say. Going on would write outside of any transaction.
     return Status(StatusCode::kAborted, "the database " + path_ + ": its transaction was undone");
   }
   if (was_full_ && autocommit) {
-    // What is in the log goes into the file, whose pages are there already; then the log is written
-    // from its beginning again. So deleting works on a full disk.
-    was_full_ = false;
-    (void)sqlite3_wal_checkpoint_v2(connection(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr,
-                                    nullptr);
+    if (purpose == Transaction::Purpose::kFreeing && has_reserve_) {
+      has_reserve_ = false;
+      (void)::unlink(ReservePath().c_str());
+    }
+    // What is in the log goes into the file; then the log is written from its beginning again.
+    was_full_ = sqlite3_wal_checkpoint_v2(connection(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr,
+                                          nullptr) != SQLITE_OK;
   }
   return OkStatus();
+}
+
+void DatabaseCore::MakeReserve() {
+  if (has_reserve_ || options_.reserve_bytes <= 0) return;
+  const int file = ::open(ReservePath().c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  if (file < 0) return;
+  has_reserve_ = ::posix_fallocate(file, 0, options_.reserve_bytes) == 0;
+  ::close(file);
+  if (!has_reserve_) (void)::unlink(ReservePath().c_str());
+}
+
+std::string DatabaseCore::ReservePath() const {
+  return path_ + ".reserve";
 }
 
 Rows::Rows(DatabaseCore* core) : core_(core) {
@@ -259,12 +276,16 @@ Status Database::GiveBackSpace(std::int64_t max_bytes) {
   // the disk.
   const std::int64_t pages =
       std::min(unused->value_or(0) - kSparePages, max_bytes / page->value_or(4096));
-  if (pages < kSparePages) return OkStatus();
+  if (pages < kSparePages) {
+    core_->MakeReserve();
+    return OkStatus();
+  }
   const std::string sql = "PRAGMA incremental_vacuum(" + std::to_string(pages) + ")";
   SELVEDGE_RETURN_IF_ERROR(core_->Execute(sql.c_str()));
   // The file shrinks when the log is merged into it; a reader in another process may delay that.
   (void)sqlite3_wal_checkpoint_v2(core_->connection(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr,
                                   nullptr);
+  core_->MakeReserve();
   return OkStatus();
 }
 
@@ -285,9 +306,9 @@ const std::string& Database::kept_aside() const {
   return core_->kept_aside;
 }
 
-Transaction::Transaction(Database* database) : core_(database->core_.get()) {
+Transaction::Transaction(Database* database, Purpose purpose) : core_(database->core_.get()) {
   core_->mutex.lock();
-  status_ = core_->Ready();
+  status_ = core_->Ready(purpose);
   if (!status_.ok()) return;
   status_ = core_->Execute(core_->depth == 0 ? "BEGIN IMMEDIATE" : "SAVEPOINT nested");
   if (!status_.ok()) return;

@@ -103,6 +103,8 @@ struct DatabaseOptions {
   std::chrono::milliseconds busy_timeout{5'000};
   std::int64_t cache_bytes = std::int64_t{512} * 1024;  // of pages in memory
   std::int64_t max_bytes = 0;                           // of the file; 0: what the disk has
+  // Kept on the disk as NAME.reserve, so that deleting works when the disk is full; 0: none.
+  std::int64_t reserve_bytes = std::int64_t{1} << 20;
   // Every page is checked at open up to this size, above it the schema's only: a check reads all.
   std::int64_t check_up_to_bytes = std::int64_t{256} << 20;
 };
@@ -131,7 +133,7 @@ class Database {
   Result<std::optional<std::string>> QueryText(std::string_view sql, SqlArgs args = {});
 
   // Gives unused pages back to the disk, at most about `max_bytes` at once; cheap where there are
-  // none. Call it after deleting, outside a transaction.
+  // none. Call it after deleting, outside a transaction. Makes a reserve anew that was used.
   Status GiveBackSpace(std::int64_t max_bytes = std::int64_t{16} << 20);
   // On disk at this moment, the write-ahead log included.
   std::int64_t FileBytes() const;
@@ -155,7 +157,11 @@ class Database {
 //   return transaction.Commit();
 class Transaction {
  public:
-  explicit Transaction(Database* database);
+  enum class Purpose {
+    kAny,
+    kFreeing  // deletes: may use the reserve where the disk is full
+  };
+  explicit Transaction(Database* database, Purpose purpose = Purpose::kAny);
   ~Transaction();
   Transaction(const Transaction&) = delete;
   Transaction& operator=(const Transaction&) = delete;

@@ -40,7 +40,9 @@ class DatabaseCore {
   Status Execute(const char* sql);
   // Before anything that may write: refuses to go on in a transaction that SQLite rolled back, and
   // makes room in a log that could not grow.
-  Status Ready();
+  Status Ready(Transaction::Purpose purpose = Transaction::Purpose::kAny);
+  // Makes the reserve where it is not there and the disk has room.
+  void MakeReserve();
 
   std::recursive_mutex mutex;
   int depth = 0;  // of nested transactions
@@ -51,6 +53,8 @@ class DatabaseCore {
   std::string kept_aside;
 
  private:
+  std::string ReservePath() const;
+
   struct Entry {
     std::string sql;
     sqlite3_stmt* statement;
@@ -62,6 +66,7 @@ class DatabaseCore {
   std::list<Entry> statements_;  // most recently used first
   std::unordered_map<std::string_view, std::list<Entry>::iterator> by_sql_;
   bool was_full_ = false;
+  bool has_reserve_ = false;
 };
 
 }  // namespace selvedge

@@ -197,6 +197,7 @@ Result<std::unique_ptr<Database>> Database::Open(const std::string& path,
   }
   if (!core) return Err(std::move(core).error());
   SELVEDGE_RETURN_ERR_IF_ERROR(Migrate(core->get(), migrations));
+  (*core)->MakeReserve();
   return std::unique_ptr<Database>(new Database(*std::move(core)));
 }
 

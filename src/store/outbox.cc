@@ -243,7 +243,7 @@ Result<OutboxSlice> Outbox::Core::Peek(std::uint64_t from, std::size_t max_bytes
 
 Result<bool> Outbox::Core::Acknowledge(const v1::Ack& ack) {
   {
-    Transaction transaction(&db_);
+    Transaction transaction(&db_, Transaction::Purpose::kFreeing);
     SELVEDGE_RETURN_ERR_IF_ERROR(transaction.status());
     SELVEDGE_ASSIGN_OR_RETURN(State state, Load());
     if (ack.stream() != state.stream) return false;
