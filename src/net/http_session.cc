@@ -147,9 +147,16 @@ void HttpSession::SetReply(std::uint64_t number, HttpResponse response) {
 }
 
 asio::awaitable<void> HttpSession::Work(HttpWorkers::Task task) {
+  const auto guarded = [&task] {
+    try {
+      task();
+    } catch (const std::exception& e) {
+      log::Error("http", "a handler failed", {{"error", e.what()}});
+    }
+  };
   HttpWorkers* workers = server_.workers();
   if (workers == nullptr) {
-    task();
+    guarded();
     co_return;
   }
   bool done = false;
@@ -157,12 +164,8 @@ asio::awaitable<void> HttpSession::Work(HttpWorkers::Task task) {
     done = true;
     signal_.cancel();
   };
-  workers->Post([this, &task, &finished] {
-    try {
-      task();
-    } catch (const std::exception& e) {
-      log::Error("http", "a handler failed", {{"error", e.what()}});
-    }
+  workers->Post([this, &guarded, &finished] {
+    guarded();
     for (;;) {
       try {
         asio::post(server_.io(), finished);
@@ -377,7 +380,8 @@ std::optional<HttpResponse> HttpSession::FindRoute() {
   }
   if (head_ && !methods->contains("HEAD")) request_.method = "GET";
   const auto found = methods->find(request_.method);
-  if (found != methods->end()) {
+  const bool offered = found != methods->end() && !(head_ && found->second.takeover);
+  if (offered) {
     route_ = &found->second;
     return std::nullopt;
   }

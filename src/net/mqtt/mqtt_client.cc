@@ -52,8 +52,8 @@ Result<std::unique_ptr<MqttClient>> MqttClient::Start(MqttOptions options,
   }
   if (uris.empty()) return Err(InvalidArgumentError("no address of a broker was given"));
   SELVEDGE_RETURN_ERR_IF_ERROR(CheckOptions(options, uris));
-  auto core = std::make_unique<MqttClientCore>(std::move(options), std::move(uris),
-                                               std::move(callbacks));
+  auto core =
+      std::make_unique<MqttClientCore>(std::move(options), std::move(uris), std::move(callbacks));
   core->Start();
   return std::unique_ptr<MqttClient>(new MqttClient(std::move(core)));
 }

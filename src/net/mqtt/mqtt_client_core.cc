@@ -308,7 +308,8 @@ void MqttClientCore::HandleTime() {
   if (phase_ == Phase::kUp) {
     if (subscribe_again_ == 0 || Now() < subscribe_again_) return;
     subscribe_again_ = 0;
-    log::Warning(options_.log_name, "messages came faster than they were handled; what the broker "
+    log::Warning(options_.log_name,
+                 "messages came faster than they were handled; what the broker "
                  "keeps is fetched again");
     const std::lock_guard lock(mutex_);
     new_filters_ = filters_;

@@ -23,14 +23,14 @@ constexpr std::array<Scheme, 4> kSchemes = {{{"mqtts://", true, false, 8883},
                                              {"ws://", false, true, 80}}};
 
 Status Bad(std::string_view text, std::string_view why) {
-  return InvalidArgumentError(QuoteForMessage(text) + " is no address of a broker: " +
-                              std::string(why));
+  return InvalidArgumentError(QuoteForMessage(text) +
+                              " is no address of a broker: " + std::string(why));
 }
 
 bool IsHost(std::string_view host) {
   return !host.empty() && host.size() <= 253 && std::ranges::all_of(host, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '.' || c == '-' || c == '_' || c == ':';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '-' || c == '_' || c == ':';
   });
 }
 

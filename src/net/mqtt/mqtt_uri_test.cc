@@ -9,8 +9,7 @@ TEST(MqttUriTest, ReadsWhatIsMeant) {
   EXPECT_EQ(*ParseMqttUri("mqtts://broker.example.com:8884"),
             (MqttUri{.host = "broker.example.com", .port = 8884}));
   EXPECT_EQ(*ParseMqttUri("mqtts://broker"), (MqttUri{.host = "broker", .port = 8883}));
-  EXPECT_EQ(*ParseMqttUri("mqtts://[2001:db8::1]:1"),
-            (MqttUri{.host = "2001:db8::1", .port = 1}));
+  EXPECT_EQ(*ParseMqttUri("mqtts://[2001:db8::1]:1"), (MqttUri{.host = "2001:db8::1", .port = 1}));
   EXPECT_EQ(*ParseMqttUri("wss://broker/mqtt"),
             (MqttUri{.websockets = true, .host = "broker", .port = 443, .path = "/mqtt"}));
   EXPECT_EQ(*ParseMqttUri("mqtt://127.0.0.1:1883"),
@@ -32,9 +31,9 @@ TEST(MqttUriTest, NothingInTheClearLeavesTheMachine) {
 
 TEST(MqttUriTest, RefusesTheRest) {
   for (const char* text :
-       {"", "broker:8883", "http://a", "tcp://127.0.0.1", "mqtts://", "mqtts://:1", "mqtts://a:",
-        "mqtts://a:0", "mqtts://a:65536", "mqtts://a:8883x", "mqtts://a b", "mqtts://user@a",
-        "mqtts://a/b", "mqtts://[::1", "mqtts://[::1]8883", "wss://a/ b"}) {
+       {"", "broker:8883", "http://a", "tcp://127.0.0.1", "mqtts://", "mqtts://:1",
+        "mqtts://a:", "mqtts://a:0", "mqtts://a:65536", "mqtts://a:8883x", "mqtts://a b",
+        "mqtts://user@a", "mqtts://a/b", "mqtts://[::1", "mqtts://[::1]8883", "wss://a/ b"}) {
     const Result<MqttUri> uri = ParseMqttUri(text);
     ASSERT_FALSE(uri.has_value()) << text;
     EXPECT_EQ(uri.error().code(), StatusCode::kInvalidArgument);

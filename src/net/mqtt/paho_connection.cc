@@ -42,17 +42,12 @@ int Seconds(Nanos time) {
 
 std::string_view CodeText(int code) {
   switch (code) {
-    case MQTTASYNC_DISCONNECTED:
-      return "not connected";
+    case MQTTASYNC_DISCONNECTED: return "not connected";
     case MQTTASYNC_MAX_MESSAGES_INFLIGHT:
-    case MQTTASYNC_MAX_BUFFERED_MESSAGES:
-      return "too many messages are waiting";
-    case MQTTASYNC_OPERATION_INCOMPLETE:
-      return "given up";
-    case MQTTASYNC_SSL_NOT_SUPPORTED:
-      return "the MQTT library has no TLS";
-    default:
-      return "the MQTT library refused it";
+    case MQTTASYNC_MAX_BUFFERED_MESSAGES: return "too many messages are waiting";
+    case MQTTASYNC_OPERATION_INCOMPLETE: return "given up";
+    case MQTTASYNC_SSL_NOT_SUPPORTED: return "the MQTT library has no TLS";
+    default: return "the MQTT library refused it";
   }
 }
 
@@ -153,8 +148,8 @@ struct PahoConnection::State {
   }
   static int OnArrived(void* context, char* topic, int topic_size, MQTTAsync_message* message) {
     MqttMessage ours;
-    ours.topic.assign(topic, topic_size > 0 ? static_cast<std::size_t>(topic_size)
-                                            : std::strlen(topic));
+    ours.topic.assign(topic,
+                      topic_size > 0 ? static_cast<std::size_t>(topic_size) : std::strlen(topic));
     if (message->payloadlen > 0) {
       ours.payload.assign(static_cast<const char*>(message->payload),
                           static_cast<std::size_t>(message->payloadlen));
@@ -265,9 +260,12 @@ int Connect(const MqttOptions& options, const MqttUri& uri, State* state) {
     will.retained = options.will->retained ? 1 : 0;
     connect.will = &will;
   }
-  if (!options.proxy.empty()) {
-    connect.httpProxy = options.proxy.c_str();
-    connect.httpsProxy = options.proxy.c_str();
+  // Paho takes the scheme off for one of the two only.
+  const std::string proxy = options.proxy.substr(
+      options.proxy.starts_with("http://") ? std::string_view("http://").size() : 0);
+  if (!proxy.empty()) {
+    connect.httpProxy = proxy.c_str();
+    connect.httpsProxy = proxy.c_str();
   }
   // Topic and headers come on top of what a payload may have.
   constexpr unsigned int kHeaders = 4096;
@@ -290,9 +288,9 @@ Result<std::unique_ptr<PahoConnection>> PahoConnection::Open(const MqttOptions& 
   auto state = std::make_unique<State>(sink);
   MQTTAsync_createOptions create = MQTTAsync_createOptions_initializer5;
   create.maxBufferedMessages = static_cast<int>(2 * kSlots);
-  int code = MQTTAsync_createWithOptions(&state->handle, PahoUri(uri).c_str(),
-                                         options.client_id.c_str(), MQTTCLIENT_PERSISTENCE_NONE,
-                                         nullptr, &create);
+  int code =
+      MQTTAsync_createWithOptions(&state->handle, PahoUri(uri).c_str(), options.client_id.c_str(),
+                                  MQTTCLIENT_PERSISTENCE_NONE, nullptr, &create);
   if (code != MQTTASYNC_SUCCESS) return Err(PahoError(code, "cannot make an MQTT client"));
   MQTTAsync_setCallbacks(state->handle, state.get(), State::OnLost, State::OnArrived, nullptr);
   MQTTAsync_setDisconnected(state->handle, state.get(), State::OnServerDisconnect);
@@ -323,8 +321,7 @@ Status PahoConnection::Send(const MqttMessage& message) {
   response.onSuccess5 = State::OnSendSuccess;
   response.onFailure5 = State::OnSendFailure;
   response.context = slot;
-  const int code =
-      MQTTAsync_sendMessage(state_->handle, message.topic.c_str(), &paho, &response);
+  const int code = MQTTAsync_sendMessage(state_->handle, message.topic.c_str(), &paho, &response);
   if (code == MQTTASYNC_SUCCESS) return OkStatus();
   state_->GiveBack(slot);
   return PahoError(code, "cannot publish");

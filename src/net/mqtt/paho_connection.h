@@ -1,8 +1,8 @@
 #pragma once
 
-// PahoConnection: one attempt to connect, and the connection that comes of it, through Eclipse Paho's
-// asynchronous C client. Internal to this folder; mqtt_client.cc makes a new one for each attempt,
-// so that nothing of an old connection can show in the next.
+// PahoConnection: one attempt to connect, and the connection that comes of it, through Eclipse
+// Paho's asynchronous C client. Internal to this folder; mqtt_client.cc makes a new one for each
+// attempt, so that nothing of an old connection can show in the next.
 //
 // Paho serves all its clients with two threads and one lock, which it holds while it calls back.
 // So a PahoConnection is used from a thread of its owner's, which may wait for that lock, and the
@@ -11,8 +11,8 @@
 // What is known about Paho 1.3.12 and lived with here: it looks names up under its lock (the owner
 // resolves the name before); destroying the last client stops its threads, slowly and not without
 // races (one client that is never used stays for ever); a client that is still connecting cannot be
-// disconnected (it is destroyed); destroying says good-bye to the broker (SocketMeter::Shutdown goes
-// before it where the Will is wanted).
+// disconnected (it is destroyed); destroying says good-bye to the broker (SocketMeter::Shutdown
+// goes before it where the Will is wanted).
 
 #include <cstddef>
 #include <memory>

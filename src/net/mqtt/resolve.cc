@@ -28,8 +28,8 @@ Addresses LookUp(const std::string& host) {
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* raw = nullptr;
   if (const int error = getaddrinfo(host.c_str(), nullptr, &hints, &raw); error != 0) {
-    return Err(UnavailableError("the name " + host + " cannot be looked up: " +
-                                gai_strerror(error)));
+    return Err(
+        UnavailableError("the name " + host + " cannot be looked up: " + gai_strerror(error)));
   }
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> found(raw, freeaddrinfo);
   std::vector<std::string> addresses;
