@@ -281,7 +281,7 @@ TEST(ConfigLimits, AliasesDoNotMultiply) {
   for (int i = 1; i < 10; ++i) {
     const std::string n = std::to_string(i);
     const std::string alias = "*a" + std::to_string(i - 1);
-    bomb += "a" + n + ": &a" + n + " [" + alias;
+    bomb.append("a").append(n).append(": &a").append(n).append(" [").append(alias);
     for (int j = 1; j < 9; ++j) bomb += ", " + alias;
     bomb += "]\n";
   }

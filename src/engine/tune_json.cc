@@ -11,7 +11,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr int kCacheFormat = 1;
-constexpr std::string_view kMeasurements = "measurements";
+constexpr const char* kMeasurements = "measurements";
 
 // Reads the members of one object; the first that is missing or wrong is remembered.
 class Reader {
@@ -209,7 +209,7 @@ Result<std::vector<TuneMeasurement>> CacheFromJson(std::string_view text,
   Reader reader(json, "the cached measurement");
   int format = 0;
   reader.Read("format", &format);
-  const Json* rows = reader.Array(kMeasurements.data());
+  const Json* rows = reader.Array(kMeasurements);
   SELVEDGE_RETURN_ERR_IF_ERROR(reader.status());
   if (format != kCacheFormat || json.value("key", Json()) != Parse(key_facts)) {
     return Err(Status(StatusCode::kFailedPrecondition, "the cached measurement is of another key"));

@@ -24,7 +24,7 @@ struct CameraMode {
   double fps = 0;  // the highest the camera offers at this size; 0 unknown
   // Every rate it offers, as frames/seconds; empty where it lists none (any rate up to `fps`, or
   // unknown).
-  std::vector<std::pair<int, int>> rates = {};
+  std::vector<std::pair<int, int>> rates;
   bool operator==(const CameraMode&) const = default;
 };
 

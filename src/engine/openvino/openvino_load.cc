@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 #include <mutex>
 #include <optional>
@@ -225,7 +226,7 @@ std::string FactsOf(const OpenVinoRuntime& runtime, const EngineOptions& options
                     const CompileSettings& settings) {
   std::string facts = options.model_digest + '\n' + runtime.version + '\n' + settings.device +
                       '\n' + CpuFingerprint() + '\n';
-  for (const auto& [key, value] : settings.properties) facts += key + '=' + value + '\n';
+  for (const auto& [key, value] : settings.properties) facts.append(key).append("=").append(value).append("\n");
   for (const Shape& shape : options.input_shapes) facts += shape.ToString();
   return facts;
 }
@@ -241,7 +242,9 @@ Status Describe(const EngineOptions& options, OpenVinoModel* model) {
   info.precision = precision == "f16" ? "fp16" : precision == "bf16" ? "bf16" : "fp32";
   info.threads = options.threads;
   const std::string threads = ReadProperty(api, compiled, "INFERENCE_NUM_THREADS");
-  if (const int all = std::atoi(threads.c_str()); all > 0) {
+  int all = 0;
+  std::from_chars(threads.data(), threads.data() + threads.size(), all);
+  if (all > 0) {
     info.threads = std::max(1, all / options.callers);
   }
   SELVEDGE_ASSIGN_OR_RETURN_STATUS(info.inputs, ReadSpecs(api, compiled, true));
