@@ -10,15 +10,14 @@
 #include <vector>
 
 namespace selvedge {
-namespace {
 
-class Hash {
+class Digester::Hash {
  public:
   Hash() : context_(EVP_MD_CTX_new(), EVP_MD_CTX_free) {
     ok_ = context_ != nullptr && EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1;
   }
 
-  void Update(std::span<const std::byte> content) {
+  void Update(std::string_view content) {
     ok_ = ok_ && EVP_DigestUpdate(context_.get(), content.data(), content.size()) == 1;
   }
 
@@ -41,35 +40,44 @@ class Hash {
   bool ok_ = false;
 };
 
-}  // namespace
+Digester::Digester() : hash_(std::make_unique<Hash>()) {}
+Digester::~Digester() = default;
+
+void Digester::Update(std::string_view content) {
+  hash_->Update(content);
+}
+
+Result<std::string> Digester::Finish() {
+  return hash_->Finish();
+}
 
 Result<std::string> DigestOf(std::span<const std::byte> content) {
-  Hash hash;
-  hash.Update(content);
-  return hash.Finish();
+  return DigestOf(std::string_view(reinterpret_cast<const char*>(content.data()), content.size()));
 }
 
 Result<std::string> DigestOf(std::string_view content) {
-  return DigestOf(std::as_bytes(std::span(content)));
+  Digester digester;
+  digester.Update(content);
+  return digester.Finish();
 }
 
 Result<std::string> DigestOfFile(const std::string& path) {
   const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) return Err(ErrnoError(errno, path));
   constexpr std::size_t kPiece = 256 * 1024;
-  std::vector<std::byte> piece(kPiece);
-  Hash hash;
+  std::vector<char> piece(kPiece);
+  Digester digester;
   Status status;
   for (;;) {
     const ssize_t size = read(descriptor, piece.data(), piece.size());
     if (size < 0 && errno == EINTR) continue;
     if (size < 0) status = ErrnoError(errno, path);
     if (size <= 0) break;
-    hash.Update({piece.data(), static_cast<std::size_t>(size)});
+    digester.Update({piece.data(), static_cast<std::size_t>(size)});
   }
   close(descriptor);
   SELVEDGE_RETURN_ERR_IF_ERROR(std::move(status));
-  return hash.Finish();
+  return digester.Finish();
 }
 
 }  // namespace selvedge

@@ -28,6 +28,12 @@ TEST(Digest, AFileHasTheDigestOfItsContentWhateverItsSize) {
   }
 }
 
+TEST(Digest, PiecesHaveTheDigestOfTheWhole) {
+  Digester digester;
+  for (const std::string_view piece : {"a", "", "bc"}) digester.Update(piece);
+  EXPECT_EQ(*digester.Finish(), *DigestOf(std::string_view("abc")));
+}
+
 TEST(Digest, AFileThatIsNotThereIsNamed) {
   Result<std::string> digest = DigestOfFile("/no/such/file");
   ASSERT_FALSE(digest.has_value());
