@@ -79,7 +79,7 @@ SUBFOLDERS = {
         "gateway": ("cli",),
         "cloud": ("cli",),
         "demo": ("cli", "fleet"),
-        "bench": ("cli", "tune", "run", "eval", "fleet"),
+        "bench": ("cli", "tune", "run", "eval", "fleet", "demo"),
         "selvedge": ("cli", "tune", "run", "eval", "inspect", "registry", "fleet", "demo", "bench"),
     },
 }

@@ -7,6 +7,7 @@
 
 #include "cmd/bench/engine_loop.h"
 #include "cmd/bench/engines_bench.h"
+#include "cmd/bench/fleet_bench.h"
 #include "cmd/bench/pipeline_bench.h"
 #include "cmd/cli/cli.h"
 
@@ -21,7 +22,7 @@ int Show(const Result<BenchReport>& report, bool json) {
 
 int BenchMain(int argc, const char* const* argv) {
   CLI::App app(
-      "Measures pipelines and engines: interleaved runs, medians and spread.\n"
+      "Measures pipelines, engines and fleets: interleaved runs, medians and spread.\n"
       "Example: selvedge bench pipeline --source vtest.avi --json");
   app.name("selvedge bench");
   app.require_subcommand(1);
@@ -44,9 +45,18 @@ int BenchMain(int argc, const char* const* argv) {
   engines->add_option("CARD", e.card, "model card")->capture_default_str();
   engines->add_option("--runs", e.runs)->capture_default_str()->check(CLI::Range(1, 100));
   engines->add_option("--seconds", e.seconds, "per run")->capture_default_str();
-  for (CLI::App* sub : {pipeline, engines}) sub->add_flag("--json", json, "one JSON object");
+  FleetBenchOptions f;
+  CLI::App* fleet = app.add_subcommand("fleet", "control plane, gateway and many agents");
+  fleet->add_option("--agents", f.agents)->capture_default_str()->check(CLI::Range(1, 1000));
+  fleet->add_option("--changes", f.changes)->capture_default_str()->check(CLI::Range(1, 1000));
+  fleet->add_option("--known", f.known, "devices known")->capture_default_str();
+  fleet->add_option("--seconds", f.seconds, "of events, and of idling")->capture_default_str();
+  fleet->add_option("--event-agents", f.event_agents, "whose pipelines make events")
+      ->capture_default_str();
+  for (CLI::App* sub : {pipeline, engines, fleet}) sub->add_flag("--json", json, "one JSON object");
   if (const int code = cli::Parse(&app, argc, argv); code >= 0) return code;
   if (pipeline->parsed()) return Show(BenchPipeline(p), json);
+  if (fleet->parsed()) return Show(BenchFleet(f), json);
   return Show(BenchEngines(e), json);
 }
 

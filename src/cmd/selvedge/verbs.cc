@@ -22,7 +22,8 @@ constexpr std::array kVerbs = {
     Verb{"inspect", "show a model: inputs, outputs, engines that load it, what its card says",
          nullptr},
     Verb{"eval", "measure recorded detections against labels", EvalMain},
-    Verb{"bench", "measure pipelines and engines", nullptr},
+    Verb{"demo", "the whole fleet on this machine, on a real video", nullptr},
+    Verb{"bench", "measure pipelines, engines and fleets", nullptr},
 };
 
 void PrintHelp(std::FILE* out) {
