@@ -36,6 +36,17 @@ struct DemoOptions {
   std::string root;
 };
 
+void OpenBrowser(const std::string& link) {
+  const bool screen =
+      std::getenv("DISPLAY") != nullptr || std::getenv("WAYLAND_DISPLAY") != nullptr;
+  if (!screen || !cli::IsTerminal(STDOUT_FILENO)) return;
+  ChildOptions open;
+  open.program = "/usr/bin/xdg-open";
+  open.arguments = {link};
+  open.die_with_parent = false;
+  if (auto child = ChildProcess::Start(open)) child->Wait(5 * kSecond);
+}
+
 class Demo {
  public:
   Demo(DemoOptions options, demo::FleetOptions fleet, const cli::Termination& termination)
@@ -78,6 +89,7 @@ Status Demo::StartAll() {
   SELVEDGE_RETURN_IF_ERROR(fleet_.StartCloud());
   measured_.up_seconds = Elapsed();
   Say("control plane, registry and broker are up: " + link());
+  if (!options_.once) OpenBrowser(link());
   SELVEDGE_RETURN_IF_ERROR(fleet_.StartGateway());
   Say("the gateway of site " + fleet_.options().site + " has joined");
   const demo::DeviceSpec devices[] = {
@@ -300,17 +312,6 @@ int ParseOptions(int argc, const char* const* argv, DemoOptions* options) {
   app.add_option("--root", options->root, "folder with examples/ and assets/");
   app.footer("Example: selvedge demo --once --json");
   return cli::Parse(&app, argc, argv);
-}
-
-void OpenBrowser(const std::string& link) {
-  const bool screen =
-      std::getenv("DISPLAY") != nullptr || std::getenv("WAYLAND_DISPLAY") != nullptr;
-  if (!screen || !cli::IsTerminal(STDOUT_FILENO)) return;
-  ChildOptions open;
-  open.program = "/usr/bin/xdg-open";
-  open.arguments = {link};
-  open.die_with_parent = false;
-  if (auto child = ChildProcess::Start(open)) child->Wait(5 * kSecond);
 }
 
 }  // namespace
