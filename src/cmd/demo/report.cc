@@ -29,7 +29,8 @@ Totals TotalsOf(const std::vector<DeviceResult>& devices) {
       const json ledger = pipeline.value("ledger", json::object());
       totals.in += ledger.value("in", std::uint64_t{0});
       totals.local += ledger.value("local", std::uint64_t{0});
-      for (const auto& [reason, count] : ledger.value("dropped", json::object()).items()) {
+      const json dropped = ledger.value("dropped", json::object());
+      for (const json& count : dropped) {
         totals.dropped += count.is_number() ? count.get<std::uint64_t>() : 0;
       }
       totals.frames_per_second += pipeline.value("fps", 0.0);
