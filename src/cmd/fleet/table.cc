@@ -11,8 +11,8 @@ namespace {
 
 // Code points of UTF-8: what a terminal shows, near enough.
 std::size_t Columns(const std::string& text) {
-  return static_cast<std::size_t>(
-      std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  return static_cast<std::size_t>(std::ranges::count_if(
+      text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
 std::string CutTo(const std::string& text, std::size_t columns) {

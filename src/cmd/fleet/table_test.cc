@@ -15,9 +15,10 @@ TEST(TableTest, AlignsAndCutsTheLastColumn) {
             "NAME      STATUS        MESSAGE\n"
             "jetson-1  online        all is well\n"
             "pi        off?[31mline\n");
-  EXPECT_EQ(table.ToText(33), "NAME      STATUS        MESSAGE\n"
-                              "jetson-1  online        all is w\u2026\n"
-                              "pi        off?[31mline\n");
+  EXPECT_EQ(table.ToText(33),
+            "NAME      STATUS        MESSAGE\n"
+            "jetson-1  online        all is w\u2026\n"
+            "pi        off?[31mline\n");
 }
 
 TEST(TableTest, TimesAndSizesForPeople) {

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "cmd/cli/cli.h"
 #include "cmd/eval/eval.h"
+#include "cmd/fleet/verbs.h"
 
 namespace selvedge {
 namespace {
@@ -22,6 +23,17 @@ constexpr std::array kVerbs = {
     Verb{"inspect", "show a model: inputs, outputs, engines that load it, what its card says",
          nullptr},
     Verb{"eval", "measure recorded detections against labels", EvalMain},
+    Verb{"token", "tokens with which devices join and people sign in", TokenMain},
+    Verb{"apply", "apply a deployment manifest to the fleet", ApplyMain},
+    Verb{"delete", "take an application off the devices, or a device out of the fleet", DeleteMain},
+    Verb{"get", "list applications, devices, sites, packages", GetMain},
+    Verb{"describe", "all about one device or application", DescribeMain},
+    Verb{"devices", "the devices of the fleet", DevicesMain},
+    Verb{"events", "what the fleet saw", EventsMain},
+    Verb{"logs", "what a device's agent or service wrote", LogsMain},
+    Verb{"agent", "a device's agent", nullptr},
+    Verb{"gateway", "a site's gateway", nullptr},
+    Verb{"cloud", "the control plane", nullptr},
     Verb{"demo", "the whole fleet on this machine, on a real video", nullptr},
     Verb{"bench", "measure pipelines, engines and fleets", nullptr},
 };
