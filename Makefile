@@ -4,7 +4,7 @@
 export YES SOURCE PORT
 
 help:
-	@echo "make demo          install what is missing, build, run the safety monitor on a real video"
+	@echo "make demo          install what is missing, build, run a whole fleet on a real video"
 	@echo "                   SOURCE=/dev/video0 or SOURCE=rtsp://... takes a camera; YES=1 does not ask"
 	@echo "make build         the executables, in build/release/bin"
 	@echo "make test          install what is missing, build and run every test, under sanitizers too"
