@@ -74,6 +74,8 @@ std::string BrokerConfig(const BrokerOptions& options, const std::vector<int>& p
     line("keyfile", options.key_file);
     line("require_certificate", "true");
     line("use_identity_as_username", "true");
+    // Else a device could take the gateway's client id, and its connection with it.
+    line("use_username_as_clientid", "true");
   }
   return text;
 }

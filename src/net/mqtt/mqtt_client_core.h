@@ -25,6 +25,11 @@
 
 namespace selvedge {
 
+// What a message counts in a queue's limit.
+inline std::size_t SizeOf(const MqttMessage& message) {
+  return message.topic.size() + message.payload.size();
+}
+
 class MqttClientCore final : public PahoConnection::Sink {
  public:
   MqttClientCore(MqttOptions options, std::vector<MqttUri> uris, MqttCallbacks callbacks);

@@ -108,6 +108,17 @@ TEST_F(MqttTest, ADeviceThatWritesAnothersTopicsIsRefused) {
   EXPECT_TRUE(device.Topics().empty());
 }
 
+TEST_F(MqttTest, ADeviceThatTakesAnothersClientIdPutsNobodyOut) {
+  TestClient& gateway = Gateway();
+  MqttOptions options = Client("pi-1");
+  options.client_id = "gateway-1";
+  TestClient device(options);
+  ASSERT_TRUE(device.Connected());
+  ASSERT_TRUE(device->Publish(kOwnState, "hello", 1, false).ok());
+  EXPECT_EQ(gateway.Take(kOwnState).payload, "hello");
+  EXPECT_EQ(gateway.losses(), 0);
+}
+
 TEST_F(MqttTest, ACertificateOfAnotherFleetIsRefusedByBothSides) {
   TestFleet other;
   MqttOptions options = Client("pi-1");
