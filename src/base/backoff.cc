@@ -15,7 +15,8 @@ Nanos Backoff::Next() {
   const Nanos base = base_;
   base_ = base > max_ / 2 ? max_ : base * 2;
   const double share = std::clamp(random_(), 0.0, 1.0);
-  return base / 2 + static_cast<Nanos>(static_cast<double>(base - base / 2) * share);
+  const Nanos half = base / 2;
+  return half + static_cast<Nanos>(static_cast<double>(base - half) * share);
 }
 
 }  // namespace selvedge

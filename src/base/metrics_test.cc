@@ -20,7 +20,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
-using ::testing::Not;
 
 TEST(Metrics, RendersEveryTypeAsOpenMetrics) {
   MetricsRegistry registry;

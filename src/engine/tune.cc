@@ -1,6 +1,7 @@
 #include "engine/tune.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -199,8 +200,7 @@ class Measuring {
     if (!single->ok()) return "not measured: it failed with one thread";
     if (single->p50_ms <= best * kHopeless) return {};
     return "not measured: with one thread it was " +
-           std::to_string(static_cast<int>(single->p50_ms / best + 0.5)) +
-           " times slower than the best";
+           std::to_string(std::lround(single->p50_ms / best)) + " times slower than the best";
   }
 
   const TuneOptions& options_;

@@ -12,10 +12,10 @@
 int main(int argc, char** argv) {
   using selvedge::PipelineStatus;
   const std::string state = argc > 2 ? argv[2] : "running";
-  selvedge::SyntheticView view(argc > 1 ? std::atoi(argv[1]) : 8099);
+  selvedge::SyntheticView view(argc > 1 ? std::stoi(argv[1]) : 8099);
   std::printf("%s\n", view.server().url().c_str());
   std::fflush(stdout);
-  std::this_thread::sleep_for(std::chrono::seconds(argc > 3 ? std::atoi(argv[3]) : 0));
+  std::this_thread::sleep_for(std::chrono::seconds(argc > 3 ? std::stoi(argv[3]) : 0));
   if (state == "reconnecting") {
     view.SetSource(PipelineStatus::Source::kReconnecting,
                    "rtsp://camera-3/stream1 does not answer; next try in 4 s");
