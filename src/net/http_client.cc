@@ -85,7 +85,7 @@ class Transfer {
   bool TakeBody(std::string_view bytes);
   Status BeginBody();
   Status Output(std::string_view bytes);
-  int Progress(curl_off_t total, curl_off_t done);
+  int Progress(curl_off_t total, curl_off_t done, bool counts);
   bool Fail(Status status) {
     if (failure_.ok()) failure_ = std::move(status);
     return false;
@@ -105,7 +105,9 @@ class Transfer {
                         curl_off_t up) {
     auto* transfer = static_cast<Transfer*>(self);
     const bool sending = up_total > 0 && down == 0;
-    return transfer->Progress(sending ? up_total : down_total, sending ? up : down);
+    // An error's body is no progress.
+    const bool counts = sending || transfer->output_ || !transfer->ToOutput();
+    return transfer->Progress(sending ? up_total : down_total, sending ? up : down, counts);
   }
 
   CURL* const handle_;
@@ -314,13 +316,13 @@ Status Transfer::Output(std::string_view bytes) {
   return OkStatus();
 }
 
-int Transfer::Progress(curl_off_t total, curl_off_t done) {
+int Transfer::Progress(curl_off_t total, curl_off_t done, bool counts) {
   if (call_.stop.stop_requested()) {
     Fail(CancelledError("the call was cancelled"));
     return 1;
   }
   const auto now = std::chrono::steady_clock::now();
-  if (!call_.progress || now - last_progress_ < kProgressEvery) return 0;
+  if (!counts || !call_.progress || now - last_progress_ < kProgressEvery) return 0;
   last_progress_ = now;
   const bool partial = answer_.status == 206;
   const std::uint64_t before = partial ? call_.resume_from : 0;
