@@ -5,10 +5,15 @@ declare -A INSTALLED=()  # package -> installed version
 
 # load_installed: fills INSTALLED in one call of dpkg-query, which takes a fiftieth of a second.
 load_installed() {
-  local status package version
-  while read -r status package version; do
-    [[ $status == ii || $status == hi ]] && INSTALLED[$package]=$version
-  done < <(dpkg-query -W -f='${db:Status-Abbrev} ${Package} ${Version}\n' 2>/dev/null)
+  local status package version provides
+  while read -r status package version provides; do
+    [[ $status == ii || $status == hi ]] || continue
+    INSTALLED[$package]=$version
+    # Another package may stand in for it, as nodejs of some sources does for npm, and then conflicts with it.
+    for package in ${provides//,/ }; do
+      if [[ $package =~ ^[a-z0-9][a-z0-9.+-]+$ ]]; then INSTALLED[$package]=${INSTALLED[$package]:-$version}; fi
+    done
+  done < <(dpkg-query -W -f='${db:Status-Abbrev} ${Package} ${Version} ${Provides}\n' 2>/dev/null)
   return 0
 }
 

@@ -7,7 +7,7 @@ export const MAX_WAITING = 5000;
 const FLUSH_MS = 100;
 /** After so long a silence somebody asks whether the control plane is still there. */
 export const SILENCE_MS = 8000;
-const OPEN_MS = 8000;
+const OPEN_MS = 20000;
 
 /** Wait before attempt n (from 0): doubles from 0.5 s to 15 s, a third of it by chance. */
 export function backoff(attempt: number, random: number): number {

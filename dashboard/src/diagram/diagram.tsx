@@ -3,10 +3,12 @@
 import type { VNode } from 'preact';
 import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 
-import type { Device } from '../api/types';
+import type { Device, Ledger } from '../api/types';
+import { percent } from '../lib/format';
+import { parts } from '../lib/ledger';
 import { HealthMark, Icon } from '../ui/icons';
 import { HEALTHS, health, healthCounts, isDevice, sorted } from '../state/fleet';
-import { layout, type Path, type Rect } from './layout';
+import { layout, WIDE, type Path, type Rect } from './layout';
 import type { Box, Diagram as Model, Flow, FlowKind } from './model';
 
 const CORNER = 10;
@@ -108,6 +110,21 @@ function DeviceMarks({ devices }: { devices: Device[] }): VNode | null {
   );
 }
 
+/** Where all frames went, in one line. */
+function MiniLedger({ ledger }: { ledger: Ledger }): VNode | null {
+  const { parts: all, total } = parts(ledger);
+  if (!total) return null;
+  const lost = Object.values(ledger.dropped).reduce((sum, value) => sum + value, 0);
+  return (
+    <span class="mini-ledger">
+      <span class="stack-bar" aria-hidden="true">
+        {all.map((part) => <span key={part.key} class={`stack-part ${part.kind}`} style={{ flexGrow: `${part.value / total}` }} />)}
+      </span>
+      <span class="num">{percent(ledger.local, total)} decided here · {percent(lost, total)} dropped</span>
+    </span>
+  );
+}
+
 const KINDS: [FlowKind, string][] = [
   ['cloud', 'cloud'],
   ['edge', 'edge'],
@@ -153,7 +170,7 @@ export function Diagram({ model, devices, live }: DiagramProps): VNode {
   const shown = [...devices.values()].filter(isDevice);
   return (
     <section aria-label="The system, from training to the cloud">
-      <div ref={host} class={`diagram ${live ? '' : 'still'}`} style={{ height: `${plan.height}px` }}>
+      <div ref={host} class={`diagram ${plan.width < WIDE ? 'tall' : ''} ${live ? '' : 'still'}`} style={{ height: `${plan.height}px` }}>
         {plan.zones.map((zone) => (
           <div key={`${zone.id}${zone.y}`} class={`zone ${zone.id}`} style={place(zone)}><span>{zone.title}</span></div>
         ))}
@@ -172,7 +189,7 @@ export function Diagram({ model, devices, live }: DiagramProps): VNode {
         </svg>
         {Object.values(model.boxes).map((box) => (
           <BoxLink key={box.id} box={box} rect={plan.boxes[box.id]}>
-            {box.id === 'devices' ? <DeviceMarks devices={shown} /> : null}
+            {box.id === 'devices' ? <DeviceMarks devices={shown} /> : box.id === 'inference' ? <MiniLedger ledger={model.ledger} /> : null}
           </BoxLink>
         ))}
         {model.flows.map((flow) => {

@@ -13,7 +13,7 @@ export interface Path {
   /** Corners, first at the sender, last (with the arrow head) at the receiver. */
   points: [number, number][];
   /** Where the label stands, and how it is aligned to that point. */
-  label: { x: number; y: number; align: 'middle' | 'start' | 'end' };
+  label: { x: number; y: number; align: 'middle' | 'start' | 'end' | 'rail' };
 }
 
 export interface Zone extends Rect {
@@ -57,13 +57,13 @@ function along(from: Rect, to: Rect, x: number, side: 'start' | 'end'): Path {
 
 function wide(width: number): Layout {
   const pad = 20;
-  const gap = Math.round(Math.min(104, Math.max(84, width * 0.085)));
+  const gap = Math.round(Math.min(110, Math.max(80, width * 0.073)));
   const w = (width - 2 * pad - 4 * gap) / 5;
   const column = (n: number): number => pad + n * (w + gap);
-  const top = 84;
-  const h = 124;
-  const low = top + h + 128;
-  const tallBox = 148;
+  const top = 76;
+  const h = 122;
+  const low = top + h + 138;
+  const tallBox = 172;
   const at = (n: number): Rect => ({ x: column(n), y: top, w, h });
   const boxes: Record<BoxId, Rect> = {
     training: at(0),
@@ -71,14 +71,14 @@ function wide(width: number): Layout {
     registry: at(2),
     fallback: at(3),
     cloud: at(4),
-    inference: { x: column(0), y: low, w: 2 * w + gap - 0, h: tallBox },
+    inference: { x: column(0), y: low, w: 2 * w + gap, h: tallBox },
     devices: { x: column(2), y: low, w: 2 * w + gap, h: tallBox },
     gateway: { x: column(4), y: low, w, h: tallBox },
   };
   const { training, optimizer, registry, fallback, cloud, inference, devices, gateway } = boxes;
   const mid = middle(training);
   const lowMid = middle(devices);
-  const over = top - 24;
+  const over = top - 26;
   const flows: Record<string, Path> = {
     exports: across(training, optimizer, mid, true),
     variants: across(optimizer, registry, mid, true),
@@ -96,22 +96,22 @@ function wide(width: number): Layout {
       label: { x: (centre(registry) + centre(cloud)) / 2, y: over - 8, align: 'middle' },
     },
   };
-  const height = low + tallBox + 24;
+  const height = low + tallBox + 20;
   return {
     width,
     height,
     boxes,
     flows,
     zones: [
-      { id: 'cloud', title: 'Cloud', x: 0, y: 0, w: width, h: top + h + 40 },
-      { id: 'edge', title: 'Edge', x: 0, y: low - 40, w: width, h: height - low + 40 },
+      { id: 'cloud', title: 'Cloud', x: 0, y: 0, w: width, h: top + h + 38 },
+      { id: 'edge', title: 'Edge', x: 0, y: low - 44, w: width, h: height - low + 44 },
     ],
   };
 }
 
 function tall(width: number): Layout {
   const pad = 12;
-  const rail = 20; // On the right, for the updates from the cloud to the registry.
+  const rail = 26; // On the right, for the updates from the cloud to the registry.
   const gap = Math.round(Math.min(96, Math.max(28, width * 0.08)));
   const w = (width - 2 * pad - rail - gap) / 2;
   const c1 = pad;
@@ -121,27 +121,27 @@ function tall(width: number): Layout {
   const step = 72;
   let y = 40;
   const boxes = {} as Record<BoxId, Rect>;
-  boxes.training = { x: c1, y, w, h: 88 };
-  boxes.optimizer = { x: c2, y, w, h: 88 };
-  y += 88 + 44;
+  boxes.training = { x: c1, y, w, h: 104 };
+  boxes.optimizer = { x: c2, y, w, h: 104 };
+  y += 104 + 44;
   boxes.fallback = { x: c1, y, w, h };
   boxes.registry = { x: c2, y, w, h };
   y += h;
   const cloudEnd = y + 20;
   y += step + 28;
   const edgeBegin = y - 36;
-  boxes.devices = { x: c1, y, w: full, h: 150 };
-  y += 150 + step;
-  boxes.inference = { x: c1, y, w, h: 132 };
-  boxes.gateway = { x: c2, y, w, h: 132 };
-  y += 132;
+  boxes.devices = { x: c1, y, w: full, h: 142 };
+  y += 142 + step;
+  boxes.inference = { x: c1, y, w, h: 198 };
+  boxes.gateway = { x: c2, y, w, h: 198 };
+  y += 198;
   const edgeEnd = y + 20;
   y += step + 20;
   const secondCloud = y - 30;
   boxes.cloud = { x: c1, y, w: full, h };
   const height = y + h + 14;
   const { training, optimizer, registry, fallback, cloud, inference, devices, gateway } = boxes;
-  const side = right(cloud) + rail / 2 + 4;
+  const side = right(cloud) + 9;
   const label = (x: number, from: number, to: number, align: 'start' | 'end' | 'middle'): Path['label'] => ({
     x: align === 'start' ? x + 8 : align === 'end' ? x - 8 : x,
     y: (from + to) / 2 - 2,
@@ -162,8 +162,8 @@ function tall(width: number): Layout {
     },
     variants: vertical(centre(registry), bottom(optimizer), registry.y, 'start'),
     deploys: vertical(centre(registry), bottom(registry), devices.y, 'start'),
-    hard: vertical(centre(fallback) - w * 0.14, devices.y, bottom(fallback), 'end'),
-    returns: vertical(centre(fallback) + w * 0.14, bottom(fallback), devices.y, 'start'),
+    hard: vertical(centre(fallback) + 2, devices.y, bottom(fallback), 'end'),
+    returns: vertical(centre(fallback) + 26, bottom(fallback), devices.y, 'start'),
     frames: vertical(i1, bottom(devices), inference.y, 'end'),
     detections: vertical(i2, inference.y, bottom(devices), 'start'),
     results: vertical(g1, bottom(devices), gateway.y, 'end'),
@@ -172,7 +172,7 @@ function tall(width: number): Layout {
     desired: vertical(g2, cloud.y, bottom(gateway), 'start'),
     updates: {
       points: [[right(cloud), middle(cloud)], [side, middle(cloud)], [side, middle(registry)], [right(registry), middle(registry)]],
-      label: { x: side - 4, y: bottom(registry) + 22, align: 'end' },
+      label: { x: side + 11, y: middle(devices), align: 'rail' },
     },
   };
   return {

@@ -1,8 +1,9 @@
 // The architecture diagram's content: which boxes and flows there are, and what each says. Pure; nothing is invented: a part that the
 // fleet does not have says so, and a number that is not known is not there.
 
-import type { Device, Overview } from '../api/types';
+import type { Device, Ledger, Overview } from '../api/types';
 import * as format from '../lib/format';
+import { sum } from '../lib/ledger';
 import { health, isDevice, services } from '../state/fleet';
 
 export type BoxId =
@@ -49,6 +50,8 @@ export interface Flow {
 }
 
 export interface Diagram {
+  /** Of all pipelines that devices told of. */
+  ledger: Ledger;
   boxes: Record<BoxId, Box>;
   flows: Flow[];
 }
@@ -63,7 +66,7 @@ type Fleet = ReadonlyMap<string, Device>;
 
 function devicesBox(overview: Overview): Box {
   const n = overview.devices;
-  const lines: string[] = [];
+  const lines: string[] = n.total ? [`at ${format.plural(overview.sites.total, 'site')}`] : [];
   if (n.stale) lines.push(`${n.stale} stale`);
   if (n.unreachable) lines.push(`${n.unreachable} unreachable`);
   const never = n.total - n.online - n.stale - n.offline - n.unreachable;
@@ -78,7 +81,7 @@ function devicesBox(overview: Overview): Box {
     state: alarms.length ? 'error' : n.stale || n.unreachable ? 'warning' : n.total ? 'ok' : 'idle',
     value: n.total ? `${format.count(n.online)} / ${format.count(n.total)}` : '0',
     unit: n.total ? 'online' : 'no device has joined yet',
-    lines,
+    lines: lines.length ? [lines.join(' · ')] : [],
     alarm: alarms.join(', '),
   };
 }
@@ -89,7 +92,7 @@ function inferenceBox(overview: Overview, fleet: Fleet): Box {
   const running = pipelines.filter((r) => r.device.status === 'online' && r.service.state === 'running');
   const { p50_ms: p50, p99_ms: p99 } = overview.latency;
   const lines = [`${format.plural(running.length, 'pipeline')} running`];
-  if (running.length) lines.unshift(`p50 ${format.millis(p50)} · p99 ${format.millis(p99)}`);
+  if (running.length) lines.unshift(`p50 ${format.millis(p50)}, p99 ${format.millis(p99)}`);
   return {
     id: 'inference',
     title: 'Local inference',
@@ -132,7 +135,7 @@ function gatewayBox(overview: Overview, fleet: Fleet): Box {
 function cloudBox(overview: Overview): Box {
   const lines = [
     `${format.count(overview.totals.events)} events kept`,
-    `event to cloud p99 ${overview.totals.events ? format.millis(overview.latency.event_to_cloud_p99_ms) : format.NOTHING}`,
+    ...(overview.totals.events ? [`here in ${format.millis(overview.latency.event_to_cloud_p99_ms)} (p99)`] : []),
   ];
   const lost = overview.totals.dropped_events;
   return {
@@ -160,9 +163,9 @@ function registryBox(overview: Overview): Box {
   };
 }
 
-function absentBox(id: 'training' | 'optimizer', title: string): Box {
+function absentBox(id: 'training' | 'optimizer', title: string, line: string): Box {
   const href = `#/parts/${id}`;
-  return { id, title, href, state: 'absent', value: '', unit: 'not set up', lines: [], alarm: '' };
+  return { id, title, href, state: 'absent', value: '', unit: 'not set up', lines: [line], alarm: '' };
 }
 
 function fallbackBox(overview: Overview): Box {
@@ -174,15 +177,15 @@ function fallbackBox(overview: Overview): Box {
     state: frames ? 'ok' : 'absent',
     value: frames ? format.count(frames) : '',
     unit: frames ? 'frames answered' : 'not set up',
-    lines: [],
+    lines: frames ? [] : ['devices decide every frame'],
     alarm: '',
   };
 }
 
 export function diagram(overview: Overview, fleet: Fleet): Diagram {
   const boxes: Record<BoxId, Box> = {
-    training: absentBox('training', 'Training'),
-    optimizer: absentBox('optimizer', 'Optimizer'),
+    training: absentBox('training', 'Training', 'models come by push'),
+    optimizer: absentBox('optimizer', 'Optimizer', 'variants come with the package'),
     registry: registryBox(overview),
     fallback: fallbackBox(overview),
     cloud: cloudBox(overview),
@@ -190,7 +193,8 @@ export function diagram(overview: Overview, fleet: Fleet): Diagram {
     inference: inferenceBox(overview, fleet),
     gateway: gatewayBox(overview, fleet),
   };
-  return { boxes, flows: flows(overview, fleet, boxes) };
+  const ledgers = services(fleet.values()).flatMap(({ service }) => (service.pipeline ? [service.pipeline.ledger] : []));
+  return { boxes, flows: flows(overview, fleet, boxes), ledger: sum(ledgers) };
 }
 
 function flows(overview: Overview, fleet: Fleet, boxes: Record<BoxId, Box>): Flow[] {

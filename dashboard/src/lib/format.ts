@@ -122,6 +122,7 @@ export function digest(value: string | null | undefined): string {
 
 export function percent(part: number, whole: number): string {
   if (!(whole > 0)) return NOTHING;
+  if (part === 0) return '0 %';
   const value = (100 * part) / whole;
   if (value > 0 && value < 0.1) return '<0.1 %';
   if (value < 100 && value > 99.9) return '>99.9 %';

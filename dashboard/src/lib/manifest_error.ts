@@ -8,7 +8,7 @@ export interface ManifestError {
   message: string;
 }
 
-const AT_LINE = /^(?:[^\s:]+:)?(\d+):(?:\d+:)?\s*(.*)$/;
+const AT_LINE = /^(?:[^\s:]*[^\s:\d][^\s:]*:)?(\d+):(?:\d+:)?\s*(.*)$/;
 const IN_WORDS = /\bline (\d+)\b/;
 
 /** One entry for each line of the message; lines beyond the manifest's last are put on the last. */

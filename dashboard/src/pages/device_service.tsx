@@ -11,7 +11,7 @@ import { href } from '../lib/router';
 import { isBad } from '../state/fleet';
 import { useSession } from '../state/session';
 import { Icon, StateMark } from '../ui/icons';
-import { Age, Dialog, Problem, Select } from '../ui/parts';
+import { Dialog, Lasting, Problem, Select } from '../ui/parts';
 import { Stack } from '../ui/stack';
 
 /** A picture a second, and not for ever: somebody forgets the tab. */
@@ -208,7 +208,7 @@ export function ServiceCard({ device, service }: Target): VNode {
         <span>{service.kind} <b class="num">{service.version}</b></span>
         <code title={service.digest}>{digest(service.digest)}</code>
         {ports.length ? <span>port <span class="num">{ports.join(', ')}</span></span> : null}
-        <span>{service.state} since <Age at={service.since_ms} /></span>
+        <span>{service.state} for <Lasting since={service.since_ms} /></span>
         <span class={service.restarts ? 'warn' : ''}>{plural(service.restarts, 'restart')}</span>
       </p>
       {service.pipeline ? <Pipeline pipeline={service.pipeline} /> : null}

@@ -20,13 +20,13 @@ export function eventTitle(event: EventRecord): string {
   return `${decision.rule}: ${verb}${direction}`;
 }
 
-/** "3 person, 1 bicycle", most first. */
+/** "3 × person, 1 × bicycle", most first. */
 export function seen(event: EventRecord): string {
   const counts = new Map<string, number>();
   for (const detection of event.detections ?? []) counts.set(detection.label, (counts.get(detection.label) ?? 0) + 1);
   return [...counts]
     .sort((a, b) => b[1] - a[1])
-    .map(([label, count]) => `${count} ${label}`)
+    .map(([label, count]) => `${count} × ${label}`)
     .join(', ');
 }
 

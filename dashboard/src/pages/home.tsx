@@ -99,7 +99,7 @@ function LatestEvents(): VNode {
           ))}
         </ol>
       ) : (
-        <Empty title="None since this page was opened">Events appear here the moment they arrive.</Empty>
+        <Empty title="No event has arrived yet">A rule of a pipeline makes one when it fires; it appears here the moment it arrives.</Empty>
       )}
     </section>
   );

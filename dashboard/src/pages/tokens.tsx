@@ -63,7 +63,7 @@ function JoinForm({ onMade }: { onMade: (token: TokenRecord, command: string) =>
       </Field>
       {role === 'device' ? (
         <Field label="Hardware label" hint="Optional: jetson, raspberry-pi, x86 …">
-          <input value={hardware} pattern="[A-Za-z0-9._-]*" onInput={(event) => setHardware(event.currentTarget.value)} />
+          <input value={hardware} pattern="[A-Za-z0-9._\-]*" onInput={(event) => setHardware(event.currentTarget.value)} />
         </Field>
       ) : null}
       <Field label="Good for">

@@ -31,7 +31,7 @@ export interface State {
   overview: Overview | null;
   devices: ReadonlyMap<string, Device>;
   applications: ReadonlyMap<string, Application>;
-  /** Newest first, from the stream only. */
+  /** Newest first: those of the stream, and the last ones before it. */
   events: readonly EventRecord[];
   /** null marks a stretch of which nothing is known. */
   history: readonly (Overview | null)[];
@@ -129,10 +129,21 @@ export function addEvents(known: readonly EventRecord[], added: readonly EventRe
   return [...fresh, ...known].slice(0, MAX_EVENTS);
 }
 
+/** What the stream told and what was fetched, newest first by capture, each once. */
+export function joinEvents(known: readonly EventRecord[], fetched: readonly EventRecord[]): EventRecord[] {
+  const ids = new Set(known.map((event) => event.id));
+  const at = (event: EventRecord): string => String(event.captured_unix_ns).padStart(20, '0');
+  return [...known, ...fetched.filter((event) => !ids.has(event.id))]
+    .sort((a, b) => (at(a) < at(b) ? 1 : at(a) > at(b) ? -1 : 0))
+    .slice(0, MAX_EVENTS);
+}
+
 export interface Fetched {
   overview: Overview;
   devices: Device[];
   applications: Application[];
+  /** The newest ones, newest first. */
+  events: EventRecord[];
 }
 
 /** After a whole fetch. What the stream told of meanwhile stays as the stream has it. */
@@ -144,6 +155,7 @@ export function replaceAll(state: State, fetched: Fetched, touched: Touched, now
     epoch: state.epoch + 1,
     devices: merge(state.devices, fetched.devices, touched.devices),
     applications: merge(state.applications, fetched.applications, touched.applications),
+    events: joinEvents(state.events, fetched.events),
   };
   if (!state.overview || fetched.overview.time_ms >= state.overview.time_ms) takeOverview(next, fetched.overview, now);
   return next;

@@ -5,11 +5,13 @@ import { useContext, useEffect, useState } from 'preact/hooks';
 
 import { API, ApiError, Client, sentence } from '../api/client';
 import { Stream } from '../api/stream';
-import type { Application, Device, Overview, StreamMessage } from '../api/types';
+import type { Application, Device, EventRecord, List, Overview, StreamMessage } from '../api/types';
 import { apply, live, lost, replaceAll, without, type State, type Touched } from './reducer';
 import { Store, useSelect } from './store';
 
 const PROBE_MS = 5000;
+/** Events that are fetched when the page is opened, and after a gap. */
+const RECENT = 50;
 
 export class Session {
   readonly store = new Store(Date.now());
@@ -74,13 +76,14 @@ export class Session {
     const touched: Touched = { devices: new Set(), applications: new Set() };
     this.touched = touched;
     try {
-      const [overview, devices, applications] = await Promise.all([
+      const [overview, devices, applications, events] = await Promise.all([
         this.client.get<Overview>('/overview'),
         this.client.all<Device>('/devices'),
         this.client.all<Application>('/applications'),
+        this.client.get<List<EventRecord>>(`/events?order=desc&limit=${RECENT}`),
       ]);
       this.store.update((state) =>
-        live(replaceAll(state, { overview, devices, applications }, touched, Date.now()), Date.now()),
+        live(replaceAll(state, { overview, devices, applications, events: events.items }, touched, Date.now()), Date.now()),
       );
       this.stream.settled();
     } catch (error) {

@@ -4,6 +4,7 @@ import type { VNode } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type uPlot from 'uplot';
 
+import { clock } from '../lib/format';
 import type { Column } from '../lib/series';
 
 export interface Curve {
@@ -49,9 +50,15 @@ function axes(at: Element, format: ChartProps['format']): uPlot.Axis[] {
     ticks: { show: false },
   };
   return [
-    { ...look, grid: { show: false }, space: 70, size: 30 },
+    { ...look, grid: { show: false }, space: 70, size: 30, values: (_, splits, __, ___, step) => splits.map((at) => (step < 60 ? clock(at * 1000) : clock(at * 1000).slice(0, 5))) },
     { ...look, size: 58, space: 34, values: (_, splits) => splits.map((value) => format(value)) },
   ];
+}
+
+/** While nobody points at a moment, the legend tells the newest. */
+function newest(plot: uPlot): void {
+  const length = plot.data[0]?.length ?? 0;
+  if ((plot.cursor.idx === null || plot.cursor.idx === undefined) && length) plot.setLegend({ idx: length - 1 }, false);
 }
 
 function options(at: HTMLElement, props: ChartProps): uPlot.Options {
@@ -61,10 +68,11 @@ function options(at: HTMLElement, props: ChartProps): uPlot.Options {
     height,
     cursor: { ...(sync ? { sync: { key: sync } } : {}), drag: { x: false, y: false }, points: { size: 6 } },
     legend: { live: true },
+    hooks: { setCursor: [newest], setData: [newest], ready: [newest] },
     scales: { x: { time: true }, y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
     axes: axes(at, format),
     series: [
-      { label: 'Time', value: '{HH}:{mm}:{ss}' },
+      { label: 'At', value: (_, at: number | null) => (at === null || at === undefined ? '–' : clock(at * 1000)) },
       ...curves.map((curve): uPlot.Series => ({
         label: curve.label,
         stroke: grey ? colour(at, '--muted') : colour(at, curve.color),

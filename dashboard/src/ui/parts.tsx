@@ -3,7 +3,7 @@
 import type { ComponentChildren, VNode } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 
-import { ago, moment } from '../lib/format';
+import { ago, moment, NOTHING, span } from '../lib/format';
 import { useNow } from '../state/session';
 import { Icon } from './icons';
 
@@ -68,6 +68,12 @@ export function Loading({ what }: { what: string }): VNode {
 export function Age({ at }: { at: number | undefined }): VNode {
   const now = useNow();
   return <time title={moment(at, 0)}>{ago(at, now)}</time>;
+}
+
+/** How long something has lasted. */
+export function Lasting({ since }: { since: number }): VNode {
+  const now = useNow();
+  return <time class="num" title={moment(since, 0)}>{since > 0 ? span(now - since) : NOTHING}</time>;
 }
 
 export function Copy({ text, label = 'Copy' }: { text: string; label?: string }): VNode {
