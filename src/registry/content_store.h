@@ -77,7 +77,7 @@ class Upload {
   void Cancel();
 
  private:
-  friend class ContentStore;
+  friend class ContentStoreCore;
   class Core;
   explicit Upload(std::unique_ptr<Core> core);
   std::unique_ptr<Core> core_;
@@ -170,7 +170,6 @@ class ContentStore {
   const std::string& folder() const;
 
  private:
-  friend class Upload;
   explicit ContentStore(std::unique_ptr<class ContentStoreCore> core);
   std::unique_ptr<class ContentStoreCore> core_;
 };

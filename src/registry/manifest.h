@@ -49,6 +49,8 @@ struct Manifest {
   std::vector<Descriptor> manifests;  // of an index
   std::optional<Descriptor> subject;
   Annotations annotations;
+
+  std::string_view Annotation(const std::string& name) const;
 };
 
 // `media_type` is what it was sent as; empty: what it says itself. InvalidArgument, saying what is

@@ -55,6 +55,9 @@ class OciClient {
   // Its digest was compared with the content and, where `reference` is one, with that.
   Result<StoredManifest> GetManifest(const std::string& repository, const std::string& reference,
                                      std::stop_token stop = {});
+  // How large a blob is; NotFound where the repository does not have it.
+  Result<std::uint64_t> BlobSize(const std::string& repository, const std::string& digest,
+                                 std::stop_token stop = {});
   // A blob into `store` (linked into `repository` there); done at once where it has it. Goes on
   // where an earlier try, also of an earlier process, was cut off.
   Status Download(const std::string& repository, const Descriptor& blob, ContentStore* store,

@@ -73,16 +73,13 @@ struct PackageBlob {
 struct BuiltPackage {
   std::string title;
   std::string version;
-  std::vector<PackageBlob> blobs;         // each once
+  std::vector<PackageBlob> blobs;         // each once; the pipeline file goes as it is
   std::vector<StoredManifest> manifests;  // one per variant
   StoredManifest index;
 };
 // From a model card (and everything that it names) and, where given, a pipeline file. The same
 // files give the same digests.
 Result<BuiltPackage> BuildPackage(const std::string& card, const std::string& pipeline = {});
-
-// What lies in the package's folder as the pipeline file is the given one with its `model.card`
-// pointing at card.yaml.
 
 struct PackageProgress {
   std::string what;  // a file's name
