@@ -36,7 +36,7 @@ function events(fleet, query) {
   /** @param {string} key */
   const q = (key) => query.get(key) ?? '';
   const wanted = fleet.events.filter((event) => {
-    const ms = Number(String(event.captured_unix_ns).slice(0, -6));
+    const ms = event.received_ms ?? 0;
     return (
       (!q('device') || event.device === q('device')) &&
       (!q('site') || event.site === q('site')) &&
@@ -216,7 +216,7 @@ function tokens(fleet, { method, path, body, role, query }) {
   if (asked.kind === 'user' && role !== 'admin') return fail(403, 'PERMISSION_DENIED', 'Only an admin makes tokens for users.');
   const id = `t${fleet.tokens.length + 1}`;
   const now = Date.now();
-  const record = { id, kind: asked.kind, role: asked.role, site: asked.site, name: asked.name, created_ms: now, expires_ms: asked.expires_s ? now + asked.expires_s * 1000 : 0, used_ms: 0 };
+  const record = { id, kind: asked.kind, role: asked.role, site: asked.site, name: asked.name, created_ms: now, expires_ms: asked.expires_s ? now + asked.expires_s * 1000 : 0, spent_by: '', via: asked.via ?? '' };
   fleet.tokens.push(record);
   const secret = Buffer.from(JSON.stringify({ url: 'https://fleet.example:8443', ca: 'ab'.repeat(32), id, secret: 'c2VjcmV0LXNlY3JldA', role: asked.role, site: asked.site })).toString('base64url');
   return ok({ ...record, token: `slv1.${secret}` });

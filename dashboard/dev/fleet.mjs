@@ -295,6 +295,7 @@ export class Fleet extends EventEmitter {
   remove(name) {
     if (!this.applications.delete(name)) return false;
     for (const device of this.plain()) device.services = device.services.filter((s) => s.application !== name);
+    this.emit('message', { type: 'removed', application: name });
     return true;
   }
 

@@ -70,7 +70,7 @@ function pageOf({ path, query }: Route): VNode {
     case 'apply':
       return <Apply key={query.get('from') ?? ''} from={query.get('from') ?? ''} />;
     case 'events':
-      return second === undefined ? <Events query={query} /> : <EventPage key={second} id={second} />;
+      return second === undefined ? <Events query={query} /> : <EventPage key={second} id={second} device={query.get('device') ?? ''} />;
     case 'sites':
       return second === undefined ? <Sites /> : <Site key={second} name={second} />;
     case 'packages':

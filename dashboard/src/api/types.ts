@@ -31,6 +31,10 @@ export interface PipelineMetrics {
   events_lost: number;
   /** "local-only", "crops" or "frames"; missing from an older control plane. */
   privacy?: string;
+  ready_detail?: string;
+  /** Of one processor, 0 to 1 and above. */
+  cpu_share?: number;
+  rss_mib?: number;
 }
 
 export interface Port {
@@ -83,6 +87,7 @@ export interface Device {
   role: string;
   status: DeviceStatus;
   status_reason: string;
+  status_since_ms?: Millis;
   failing?: boolean;
   joined_ms: Millis;
   last_seen_ms: Millis;
@@ -96,6 +101,8 @@ export interface Device {
   outbox: Outbox;
   agent_rss_mib: number;
   clock_offset_ms: number;
+  /** 0 where it is not known. */
+  temperature_celsius?: number;
   services: Service[];
 }
 
@@ -237,8 +244,9 @@ export interface TokenRecord {
   name?: string;
   created_ms?: Millis;
   expires_ms?: Millis;
-  used_ms?: Millis;
-  used_by?: string;
+  /** The machine that joined with it; empty while nobody did. */
+  spent_by?: string;
+  via?: string;
   /** Only in the answer to the request that made it. */
   token?: string;
 }
@@ -261,7 +269,7 @@ export type StreamMessage =
   | { type: 'hello'; version: string; role?: string }
   | { type: 'overview'; overview: Overview }
   | { type: 'device'; device: Device }
-  | { type: 'removed'; name: string }
+  | { type: 'removed'; name?: string; application?: string }
   | { type: 'application'; application: Application }
   | { type: 'event'; event: EventRecord }
   | { type: 'gap' };

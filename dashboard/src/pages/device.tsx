@@ -96,6 +96,7 @@ function Report({ device }: { device: DeviceRecord }): VNode {
           {device.outbox.dropped ? ' over the outbox’s cap' : ''}
         </Fact>
         <Fact name={isDevice(device) ? 'Agent’s memory' : 'Gateway’s memory'}>{device.agent_rss_mib ? `${number(device.agent_rss_mib)} MiB` : NOTHING}</Fact>
+        {device.temperature_celsius ? <Fact name="Temperature">{number(device.temperature_celsius)} °C</Fact> : null}
         <Fact name="Clock">
           <span class={skew ? 'bad' : ''}>{device.clock_offset_ms ? `${millis(Math.abs(device.clock_offset_ms))} ${device.clock_offset_ms > 0 ? 'ahead' : 'behind'}` : 'agrees'}</span>
         </Fact>

@@ -5,7 +5,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 
 import { ApiError, segment, sentence } from '../api/client';
 import type { Device, PipelineMetrics, Service } from '../api/types';
-import { clock, count, digest, millis, number, plural } from '../lib/format';
+import { clock, count, digest, millis, number, percent, plural } from '../lib/format';
 import { parts } from '../lib/ledger';
 import { href } from '../lib/router';
 import { isBad } from '../state/fleet';
@@ -47,6 +47,8 @@ function Pipeline({ pipeline }: { pipeline: PipelineMetrics }): VNode {
         <Stat label="p50" value={millis(pipeline.p50_ms)} />
         <Stat label="p90" value={millis(pipeline.p90_ms)} />
         <Stat label="p99" value={millis(pipeline.p99_ms)} />
+        {pipeline.cpu_share ? <Stat label="Processor" value={percent(pipeline.cpu_share, 1)} sub="of one core" /> : null}
+        {pipeline.rss_mib ? <Stat label="Memory" value={`${number(pipeline.rss_mib)} MiB`} /> : null}
         <Stat label="Source" value={pipeline.source_state || 'unknown'} sub={pipeline.source_detail} />
       </div>
       <p class="what-runs">
@@ -56,6 +58,7 @@ function Pipeline({ pipeline }: { pipeline: PipelineMetrics }): VNode {
       <h3>Ledger: where {plural(pipeline.ledger.in, 'frame')} went</h3>
       <Stack parts={ledger.parts} total={ledger.total} label={`${plural(ledger.total, 'frame')} in`} />
       {ledger.over ? <Problem text={`The parts are ${count(ledger.over)} more than came in: this ledger does not balance.`} /> : null}
+      {pipeline.ready ? null : <p class="warn">Not ready{pipeline.ready_detail ? `: ${pipeline.ready_detail}` : ''}</p>}
       {pipeline.events_lost ? <Problem text={`${plural(pipeline.events_lost, 'event')} lost: a queue on the device was full.`} /> : null}
     </>
   );

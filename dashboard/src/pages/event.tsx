@@ -9,7 +9,7 @@ import { useFetched, useFleet } from '../state/session';
 import { Icon } from '../ui/icons';
 import { Copy, Empty, Loading, Page, Problem } from '../ui/parts';
 import { Stack } from '../ui/stack';
-import { comparison, eventTitle, seen, stages } from './event_text';
+import { comparison, eventTime, eventTitle, seen, stages } from './event_text';
 
 const TIME_OF_ULID = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 
@@ -111,16 +111,21 @@ function Facts({ event }: { event: EventRecord }): VNode {
   );
 }
 
-export function EventPage({ id }: { id: string }): VNode {
+export function EventPage({ id, device }: { id: string; device: string }): VNode {
   const known = useFleet((state) => state.events.find((event) => event.id === id));
   const crumbs = <a href="#/events"><Icon name="left" size={14} /> Events</a>;
   const asked = useFetched(`event ${id}`, async (client): Promise<EventRecord | null> => {
     if (known) return known;
-    // The list is ordered by arrival; the id tells the time of its making, so a short stretch around that is asked for.
+    // The list is by arrival, and the id tells when it was made: it came soon after that, or when the link was back.
     const time = ulidTime(id);
-    const window = time ? `&since=${time - 60000}&until=${time + 60000}` : '';
-    const list = await client.get<List<EventRecord>>(`/events?limit=1000&order=desc${window}`);
-    return list.items.find((event) => event.id === id) ?? null;
+    const queries = [`order=desc`, ...(time ? [`order=asc&since=${Math.max(1, time - 60000)}`] : [])].reverse();
+    for (const query of queries) {
+      const where = device ? `&device=${encodeURIComponent(device)}` : '';
+      const list = await client.get<List<EventRecord>>(`/events?limit=1000&${query}${where}`);
+      const found = list.items.find((event) => event.id === id);
+      if (found) return found;
+    }
+    return null;
   });
   const event = known ?? asked.data;
   if (!event) {
@@ -131,7 +136,7 @@ export function EventPage({ id }: { id: string }): VNode {
     );
   }
   return (
-    <Page title={eventTitle(event)} crumbs={crumbs} lead={`${seen(event) || 'nothing seen'} · ${moment(nanosToMillis(event.captured_unix_ns), 0)}`}>
+    <Page title={eventTitle(event)} crumbs={crumbs} lead={`${seen(event) || 'nothing seen'} · ${moment(eventTime(event).ms, 0)}`}>
       <div class="columns wide-left">
         <section class="card" aria-label="What was seen">
           <header><h2>What was seen</h2><span class="muted num">{event.width} × {event.height}</span></header>

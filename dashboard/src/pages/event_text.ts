@@ -1,6 +1,8 @@
 // An event in words. Pure.
 
 import type { EventRecord } from '../api/types';
+import { nanosToMillis } from '../lib/format';
+import { href } from '../lib/router';
 
 const VERBS: Record<string, string> = {
   start: 'began',
@@ -18,6 +20,24 @@ export function eventTitle(event: EventRecord): string {
   const verb = VERBS[decision.state] ?? decision.state;
   const direction = decision.direction ? `, ${decision.direction.replace(/-/g, ' ')}` : '';
   return `${decision.rule}: ${verb}${direction}`;
+}
+
+const YEAR_2020 = 1577836800000;
+
+/**
+ * When the picture was taken, by the device's clock; when that cannot be (it lies after the arrival, or the device
+ * booted without a clock), the time of arrival, and `doubtful`.
+ */
+export function eventTime(event: EventRecord): { ms: number; doubtful: boolean } {
+  const captured = nanosToMillis(event.captured_unix_ns);
+  const received = event.received_ms ?? 0;
+  const doubtful = received > 0 && (captured > received + 60000 || captured < YEAR_2020);
+  return { ms: doubtful ? received : captured, doubtful };
+}
+
+/** The address of an event's page. The device is named too: it makes the event easy to find again. */
+export function eventHref(event: EventRecord): string {
+  return href(['events', event.id], { device: event.device });
 }
 
 /** "3 × person, 1 × bicycle", most first. */
@@ -71,9 +91,10 @@ export function fits(event: EventRecord, filter: EventFilter): boolean {
   if (filter.application && application(event) !== filter.application) return false;
   if (filter.rule && event.decision?.rule !== filter.rule) return false;
   if (filter.label && !(event.detections ?? []).some((detection) => detection.label === filter.label)) return false;
-  const captured = Number(String(event.captured_unix_ns).slice(0, -6)) || 0;
-  if (filter.since && captured < filter.since) return false;
-  if (filter.until && captured >= filter.until) return false;
+  // As the control plane does: by arrival, for a device's clock may be wrong.
+  const received = event.received_ms ?? nanosToMillis(event.captured_unix_ns);
+  if (filter.since && received < filter.since) return false;
+  if (filter.until && received >= filter.until) return false;
   return true;
 }
 

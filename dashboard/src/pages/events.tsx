@@ -5,7 +5,7 @@ import { useEffect, useMemo, useState } from 'preact/hooks';
 
 import { sentence, type Client } from '../api/client';
 import type { EventRecord, List } from '../api/types';
-import { moment, nanosToMillis, NOTHING, plural } from '../lib/format';
+import { moment, NOTHING, plural } from '../lib/format';
 import { toCsv, toJsonLines } from '../lib/export';
 import { href } from '../lib/router';
 import { useFetched, useFleet, useNow, useSession } from '../state/session';
@@ -13,7 +13,7 @@ import { Icon } from '../ui/icons';
 import { Empty, Field, Loading, Page, Problem } from '../ui/parts';
 import { useNarrow } from '../ui/screen';
 import { Virtual } from '../ui/virtual';
-import { eventTitle, fits, seen, type EventFilter } from './event_text';
+import { eventHref, eventTime, eventTitle, fits, seen, type EventFilter } from './event_text';
 
 const PAGE = 200;
 /** An export is a file that a person opens, not a backup: `selvedge events` gives everything. */
@@ -103,11 +103,13 @@ function Filters({ filter, onChange }: { filter: EventFilter; onChange: (filter:
 }
 
 function Row({ event, now }: { event: EventRecord; now: number }): VNode {
-  const captured = nanosToMillis(event.captured_unix_ns);
+  const { ms, doubtful } = eventTime(event);
   return (
     <>
-      <span role="cell" class="c-time num" title={moment(captured, 0)}>{moment(captured, now)}</span>
-      <span role="cell" class="c-what"><a href={`#/events/${encodeURIComponent(event.id)}`}>{eventTitle(event)}</a></span>
+      <span role="cell" class="c-time num" title={doubtful ? 'When it arrived: the device’s clock is wrong' : moment(ms, 0)}>
+        {moment(ms, now)}{doubtful ? <span class="warn"> clock?</span> : null}
+      </span>
+      <span role="cell" class="c-what"><a href={eventHref(event)}>{eventTitle(event)}</a></span>
       <span role="cell" class="c-seen-labels">{seen(event) || NOTHING}</span>
       <span role="cell" class="c-device">{event.device ?? NOTHING}</span>
       <span role="cell" class="c-pipeline">{event.pipeline ?? NOTHING}</span>

@@ -6,12 +6,12 @@ import { useState } from 'preact/hooks';
 import type { Overview, Trouble } from '../api/types';
 import { Diagram } from '../diagram/diagram';
 import { diagram } from '../diagram/model';
-import { clock, nanosToMillis, NOTHING, plural } from '../lib/format';
+import { clock, NOTHING, plural } from '../lib/format';
 import { inside } from '../lib/router';
 import { useFleet } from '../state/session';
 import { Icon } from '../ui/icons';
 import { Empty, Loading, Page } from '../ui/parts';
-import { eventTitle } from './event_text';
+import { eventHref, eventTime, eventTitle } from './event_text';
 
 /** Troubles that are shown before somebody asks for the rest. */
 const SHOWN = 5;
@@ -90,8 +90,8 @@ function LatestEvents(): VNode {
         <ol class="ticker">
           {events.slice(0, 6).map((event) => (
             <li key={event.id}>
-              <a href={`#/events/${encodeURIComponent(event.id)}`}>
-                <time class="num">{clock(nanosToMillis(event.captured_unix_ns))}</time>
+              <a href={eventHref(event)}>
+                <time class="num">{clock(eventTime(event).ms)}</time>
                 <span class="ticker-what">{eventTitle(event)}</span>
                 <span class="ticker-where">{event.device ?? NOTHING}</span>
               </a>

@@ -4,7 +4,7 @@ import type { EventRecord } from '../api/types';
 import { Fleet } from '../../dev/fleet.mjs';
 import { tallyOf } from './applications';
 import { historyColumns } from './cloud';
-import { comparison, eventTitle, fits, seen, stages, type EventFilter } from './event_text';
+import { comparison, eventTime, eventTitle, fits, seen, stages, type EventFilter } from './event_text';
 import { ulidTime } from './event';
 import { troubles } from './home';
 import { runningOn, variantName } from './packages';
@@ -51,6 +51,14 @@ describe('an event', () => {
     const no: Partial<EventFilter>[] = [{ device: 'pi-2' }, { site: 'x' }, { application: 'safety' }, { rule: 'kerb' }, { label: 'car' }, { since: ms + 1 }, { until: ms }];
     for (const filter of yes) expect(fits(event, { ...ANY, ...filter }), JSON.stringify(filter)).toBe(true);
     for (const filter of no) expect(fits(event, { ...ANY, ...filter }), JSON.stringify(filter)).toBe(false);
+  });
+
+  it('does not believe a clock that cannot be right', () => {
+    const received_ms = 1700000000300;
+    expect(eventTime({ ...event, received_ms })).toEqual({ ms: 1700000000123.456, doubtful: false });
+    expect(eventTime({ ...event, received_ms, captured_unix_ns: '60000000000' })).toEqual({ ms: received_ms, doubtful: true });
+    expect(eventTime({ ...event, received_ms, captured_unix_ns: '1800000000000000000' })).toEqual({ ms: received_ms, doubtful: true });
+    expect(fits({ ...event, received_ms }, { ...ANY, since: received_ms, until: received_ms + 1 })).toBe(true);
   });
 
   it('carries its time in its id', () => {

@@ -134,7 +134,7 @@ function Made({ token, command, onDone }: { token: TokenRecord; command: string;
 function Row({ token, now, onRemoved }: { token: TokenRecord; now: number; onRemoved: () => void }): VNode {
   const { client } = useSession();
   const [removing, setRemoving] = useState(false);
-  const state = token.used_ms ? `used${token.used_by ? ` by ${token.used_by}` : ''}` : token.expires_ms && token.expires_ms < now ? 'expired' : 'open';
+  const state = token.spent_by ? `used by ${token.spent_by}` : token.expires_ms && token.expires_ms < now ? 'expired' : 'open';
   const remove = async (): Promise<string> => {
     try {
       await client.remove(`/tokens/${segment(token.id)}`);

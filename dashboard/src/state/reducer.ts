@@ -1,6 +1,7 @@
 // What the dashboard knows, and how messages of the stream change it. Pure.
 
 import type { Application, Device, EventRecord, Overview, StreamMessage } from '../api/types';
+import { nanosToMillis } from '../lib/format';
 
 /** Events of the stream that are kept; older ones are asked for page by page. */
 export const MAX_EVENTS = 500;
@@ -89,9 +90,16 @@ export function apply(state: State, messages: readonly StreamMessage[], now: num
         touched?.devices.add(message.device.name);
         break;
       case 'removed':
-        devices ??= new Map(state.devices);
-        devices.delete(message.name);
-        touched?.devices.add(message.name);
+        if (message.name !== undefined) {
+          devices ??= new Map(state.devices);
+          devices.delete(message.name);
+          touched?.devices.add(message.name);
+        }
+        if (message.application !== undefined) {
+          applications ??= new Map(state.applications);
+          applications.delete(message.application);
+          touched?.applications.add(message.application);
+        }
         break;
       case 'application':
         applications ??= new Map(state.applications);
@@ -129,12 +137,12 @@ export function addEvents(known: readonly EventRecord[], added: readonly EventRe
   return [...fresh, ...known].slice(0, MAX_EVENTS);
 }
 
-/** What the stream told and what was fetched, newest first by capture, each once. */
+/** What the stream told and what was fetched, each once, the newest arrival first: a device's clock orders nothing. */
 export function joinEvents(known: readonly EventRecord[], fetched: readonly EventRecord[]): EventRecord[] {
   const ids = new Set(known.map((event) => event.id));
-  const at = (event: EventRecord): string => String(event.captured_unix_ns).padStart(20, '0');
+  const at = (event: EventRecord): number => event.received_ms ?? nanosToMillis(event.captured_unix_ns);
   return [...known, ...fetched.filter((event) => !ids.has(event.id))]
-    .sort((a, b) => (at(a) < at(b) ? 1 : at(a) > at(b) ? -1 : 0))
+    .sort((a, b) => at(b) - at(a))
     .slice(0, MAX_EVENTS);
 }
 
@@ -191,7 +199,7 @@ export function live(state: State, now: number): State {
   return state.link === 'live' ? state : { ...state, link: 'live', linkSince: now, linkReason: '', retryAt: 0 };
 }
 
-/** After an application was deleted: the stream has no message for it. */
+/** After we deleted an application, before the stream says so. */
 export function without(state: State, application: string): State {
   if (!state.applications.has(application)) return state;
   const applications = new Map(state.applications);

@@ -13,7 +13,7 @@ const device = (name: string, change: Partial<Device> = {}): Device => ({
   ...change,
 });
 
-const event = (id: string, ns = '1'): EventRecord => ({ id, captured_unix_ns: ns, decided_unix_ns: ns, frame: 0, width: 1, height: 1 });
+const event = (id: string, ns = '1'): EventRecord => ({ id, received_ms: Number(ns), captured_unix_ns: ns, decided_unix_ns: ns, frame: 0, width: 1, height: 1 });
 
 const overview = (time: number): Overview => ({ ...new Fleet({ size: 3 }).overview(), time_ms: time });
 
@@ -30,6 +30,9 @@ describe('the stream', () => {
     ] as StreamMessage[];
     const state = apply(initial(0), messages, 5);
     expect([...state.devices.keys()]).toEqual(['b']);
+    const application = { name: 'app', applied_ms: 0, manifest: '', microservices: [] };
+    const deployed = apply(state, [{ type: 'application', application }], 6);
+    expect(apply(deployed, [{ type: 'removed', application: 'app' }], 7)).toMatchObject({ applications: new Map(), devices: deployed.devices });
     expect(state.version).toBe('0.2.0');
     expect(state.role).toBe('viewer');
     expect(state.lastHeard).toBe(5);
@@ -80,7 +83,7 @@ describe('a whole fetch', () => {
     expect(state.epoch).toBe(1);
   });
 
-  it('joins events that were fetched with those that came, by their time', () => {
+  it('joins events that were fetched with those that came, by their arrival', () => {
     const state = apply(initial(0), [{ type: 'event', event: event('c', '30') }], 1);
     const joined = replaceAll(state, { overview: overview(1), devices: [], applications: [], events: [event('c', '30'), event('b', '20'), event('d', '100')] }, touched(), 2);
     expect(joined.events.map((each) => each.id)).toEqual(['d', 'c', 'b']);

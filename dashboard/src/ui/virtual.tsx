@@ -33,6 +33,16 @@ export function Virtual<T>({ items, rowHeight, keyOf, row, label, columns, class
   const body = useRef<HTMLDivElement>(null);
   const [seen, setSeen] = useState<Window>({ first: 0, last: 40 });
   const wanted = useRef(-1);
+  /** Of the row that has the focus. It stays while it is out of sight, so that keys go on working. */
+  const held = useRef('');
+  const hadFocus = body.current?.contains(document.activeElement) ?? false;
+
+  // Moving a row within the document takes the focus from it.
+  useLayoutEffect(() => {
+    if (!hadFocus || document.activeElement !== document.body || wanted.current >= 0) return;
+    const index = items.findIndex((item) => keyOf(item) === held.current);
+    focusable(body.current, index)?.focus({ preventScroll: true });
+  });
 
   useLayoutEffect(() => {
     const look = (): void => {
@@ -84,6 +94,12 @@ export function Virtual<T>({ items, rowHeight, keyOf, row, label, columns, class
   const { first } = seen;
   const last = Math.min(seen.last, items.length);
   const table = columns !== undefined;
+  const shown = items.slice(first, last).map((item, i) => ({ item, index: first + i }));
+  if (hadFocus && held.current) {
+    const index = items.findIndex((item) => keyOf(item) === held.current);
+    const item = items[index];
+    if (item !== undefined && (index < first || index >= last)) shown.push({ item, index });
+  }
   return (
     <div class={`virtual ${name ?? ''}`} role={table ? 'table' : 'list'} aria-label={label} aria-rowcount={table ? items.length + 1 : undefined}>
       {table ? <div class="virtual-head" role="rowgroup"><div class="row" role="row" aria-rowindex={1}>{columns}</div></div> : null}
@@ -93,17 +109,21 @@ export function Virtual<T>({ items, rowHeight, keyOf, row, label, columns, class
         role={table ? 'rowgroup' : 'presentation'}
         style={{ height: `${items.length * rowHeight}px` }}
         onKeyDown={onKeyDown}
+        onFocusIn={(event) => {
+          held.current = (event.target as HTMLElement).closest<HTMLElement>('[data-key]')?.dataset['key'] ?? '';
+        }}
       >
-        {items.slice(first, last).map((item, i) => (
+        {shown.map(({ item, index }) => (
           <div
             key={keyOf(item)}
             class="row"
             role={table ? 'row' : 'listitem'}
-            aria-rowindex={table ? first + i + 2 : undefined}
-            data-index={first + i}
-            style={{ height: `${rowHeight}px`, transform: `translateY(${(first + i) * rowHeight}px)` }}
+            aria-rowindex={table ? index + 2 : undefined}
+            data-index={index}
+            data-key={keyOf(item)}
+            style={{ height: `${rowHeight}px`, transform: `translateY(${index * rowHeight}px)` }}
           >
-            {row(item, first + i)}
+            {row(item, index)}
           </div>
         ))}
       </div>
