@@ -13,8 +13,8 @@
 
 namespace selvedge {
 
-inline constexpr std::size_t kMaxManifestBytes = std::size_t{1} << 20;
-inline constexpr std::size_t kMaxManifestDocuments = 64;
+inline constexpr std::size_t kMaxDeploymentBytes = std::size_t{1} << 20;
+inline constexpr std::size_t kMaxDeploymentDocuments = 64;
 inline constexpr std::size_t kMaxMicroservices = 64;  // of one application
 inline constexpr std::size_t kMaxPlacements = 64;
 inline constexpr std::size_t kMaxConfigBytes = std::size_t{64} * 1024;  // as JSON; env likewise

@@ -22,11 +22,12 @@ struct ManifestDocument {
 };
 
 // `name` is what messages call the file. At least one document; each application's name once.
-Result<std::vector<ManifestDocument>> ParseManifest(std::string_view text, const std::string& name);
+Result<std::vector<ManifestDocument>> ParseDeployment(std::string_view text,
+                                                      const std::string& name);
 
 // A manifest that reads back as the same application.
-std::string WriteManifest(const Application& application);
+std::string WriteDeployment(const Application& application);
 // Several documents.
-std::string WriteManifest(std::span<const Application> applications);
+std::string WriteDeployment(std::span<const Application> applications);
 
 }  // namespace selvedge

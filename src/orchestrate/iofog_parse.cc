@@ -453,21 +453,21 @@ std::vector<Part> SplitDocuments(std::string_view text) {
 
 }  // namespace
 
-Result<std::vector<ManifestDocument>> ParseManifest(std::string_view text,
-                                                    const std::string& name) {
-  if (text.size() > kMaxManifestBytes) {
+Result<std::vector<ManifestDocument>> ParseDeployment(std::string_view text,
+                                                      const std::string& name) {
+  if (text.size() > kMaxDeploymentBytes) {
     return Err(InvalidArgumentError(fmt::format("{}: a manifest of {} bytes; at most {} are read",
-                                                name, text.size(), kMaxManifestBytes)));
+                                                name, text.size(), kMaxDeploymentBytes)));
   }
   std::vector<Part> parts = SplitDocuments(text);
   if (parts.empty()) {
     return Err(InvalidArgumentError(
         name + ": no document in it; it begins with apiVersion: iofog.org/v3"));
   }
-  if (parts.size() > kMaxManifestDocuments) {
+  if (parts.size() > kMaxDeploymentDocuments) {
     return Err(InvalidArgumentError(fmt::format("{}:{}: more than {} documents", name,
-                                                parts[kMaxManifestDocuments].lines_before + 1,
-                                                kMaxManifestDocuments)));
+                                                parts[kMaxDeploymentDocuments].lines_before + 1,
+                                                kMaxDeploymentDocuments)));
   }
   std::vector<ManifestDocument> documents;
   std::set<std::string> names;

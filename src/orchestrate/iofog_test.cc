@@ -51,7 +51,7 @@ std::string Manifest(const std::string& extra, const std::string& placements = {
 }
 
 std::string ErrorOf(std::string_view text) {
-  const auto documents = ParseManifest(text, "m.yaml");
+  const auto documents = ParseDeployment(text, "m.yaml");
   EXPECT_FALSE(documents) << text;
   if (documents) return "";
   EXPECT_EQ(documents.error().code(), StatusCode::kInvalidArgument);
@@ -59,8 +59,8 @@ std::string ErrorOf(std::string_view text) {
   return documents.error().message();
 }
 
-TEST(ParseManifest, ReadsTheUsersOwn) {
-  const auto documents = ParseManifest(kExample, "edge-deployment.yaml");
+TEST(ParseDeployment, ReadsTheUsersOwn) {
+  const auto documents = ParseDeployment(kExample, "edge-deployment.yaml");
   ASSERT_TRUE(documents) << documents.error().ToString();
   ASSERT_EQ(documents->size(), 1U);
   EXPECT_EQ(documents->front().text, kExample);
@@ -81,8 +81,8 @@ TEST(ParseManifest, ReadsTheUsersOwn) {
                           Constraint{"tpu", ConstraintOperator::kExists, {}}));
 }
 
-TEST(ParseManifest, ReadsEveryOptionalKey) {
-  const auto documents = ParseManifest(
+TEST(ParseDeployment, ReadsEveryOptionalKey) {
+  const auto documents = ParseDeployment(
       Manifest("    config: {list: [1, two, 3.5, true, null, '4'], deep: {a: {b: []}}}\n"
                "    env: [{key: A, value: 1}, {key: _b, value: 'x y'}]\n"
                "    resources: {gpu: 1, tpu: 2, memory: 512Mi, cpus: 1.5}\n"
@@ -102,24 +102,24 @@ TEST(ParseManifest, ReadsEveryOptionalKey) {
   EXPECT_THAT(application.placements[1].values, ElementsAre("4"));
 }
 
-TEST(ParseManifest, ReadsAmountsOfMemory) {
+TEST(ParseDeployment, ReadsAmountsOfMemory) {
   const std::pair<const char*, std::int64_t> cases[] = {{"2Gi", std::int64_t{2} << 30},
                                                         {"500M", 500'000'000},
                                                         {"1048576", 1 << 20},
                                                         {"1.5Mi", 1'572'864}};
   for (const auto& [text, bytes] : cases) {
     const auto documents =
-        ParseManifest(Manifest(std::string("    resources: {memory: ") + text + "}\n"), "m.yaml");
+        ParseDeployment(Manifest(std::string("    resources: {memory: ") + text + "}\n"), "m.yaml");
     ASSERT_TRUE(documents) << text;
     EXPECT_EQ(documents->front().application.microservices[0].resources.memory_bytes, bytes);
   }
 }
 
-TEST(ParseManifest, ReadsSeveralDocumentsAndKeepsTheirText) {
+TEST(ParseDeployment, ReadsSeveralDocumentsAndKeepsTheirText) {
   const std::string second =
       "apiVersion: iofog.org/v3\nkind: Application\nmetadata: {name: two}\n"
       "spec: {microservices: [{name: s, images: {any: 'a:1'}}]}\n";
-  const auto documents = ParseManifest(
+  const auto documents = ParseDeployment(
       "# first\n---\n" + Manifest("") + "--- # second\n" + second + "...\n", "m.yaml");
   ASSERT_TRUE(documents) << documents.error().ToString();
   ASSERT_EQ(documents->size(), 2U);
@@ -129,7 +129,7 @@ TEST(ParseManifest, ReadsSeveralDocumentsAndKeepsTheirText) {
   EXPECT_THAT(documents->at(1).text, Not(HasSubstr("name: app")));
 }
 
-TEST(ParseManifest, LinesAreThoseOfTheWholeFile) {
+TEST(ParseDeployment, LinesAreThoseOfTheWholeFile) {
   const std::string bad = "apiVersion: iofog.org/v3\nkind: Aplication\n";
   EXPECT_THAT(ErrorOf(Manifest("") + "---\n" + bad), HasSubstr("m.yaml:10: kind: "));
 }
@@ -222,7 +222,7 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& test_case) { return std::string(test_case.param.name); });
 
 // An alias costs a few bytes and stands for many.
-TEST(ParseManifest, AliasesDoNotExpandBeyondTheLimit) {
+TEST(ParseDeployment, AliasesDoNotExpandBeyondTheLimit) {
   std::string list;
   for (int i = 0; i < 1000; ++i) list += "*a, ";
   EXPECT_THAT(ErrorOf(Manifest("    config: {a: &a " + std::string(30'000, 'x') + ", b: [" + list +
@@ -230,11 +230,11 @@ TEST(ParseManifest, AliasesDoNotExpandBeyondTheLimit) {
               HasSubstr("above 64 KiB"));
 }
 
-TEST(ParseManifest, RefusesMoreThanItsLimits) {
+TEST(ParseDeployment, RefusesMoreThanItsLimits) {
   std::string many;
   for (int i = 0; i < 65; ++i) many += "---\na: 1\n";
   EXPECT_THAT(ErrorOf(many), HasSubstr("m.yaml:129: more than 64 documents"));
-  EXPECT_THAT(ErrorOf(std::string(kMaxManifestBytes + 1, ' ')), HasSubstr("at most 1048576"));
+  EXPECT_THAT(ErrorOf(std::string(kMaxDeploymentBytes + 1, ' ')), HasSubstr("at most 1048576"));
   std::string services;
   for (int i = 0; i < 64; ++i) {
     services += "  - {name: s" + std::to_string(i) + ", images: {any: 'a:1'}}\n";
@@ -242,7 +242,7 @@ TEST(ParseManifest, RefusesMoreThanItsLimits) {
   EXPECT_THAT(ErrorOf(Manifest(services)), HasSubstr("more than 64 microservices"));
 }
 
-TEST(WriteManifest, ReadsBackAsTheSame) {
+TEST(WriteDeployment, ReadsBackAsTheSame) {
   for (const std::string& text :
        {std::string(kExample),
         Manifest("    config: {list: [1, two, 3.5, true, null, '4', [], {}, [[1], {a: b}]], 'odd "
@@ -254,23 +254,23 @@ TEST(WriteManifest, ReadsBackAsTheSame) {
                  "  - {type: constraint, key: 'a b', operator: in, value: ['1', 'true', 'x: y']}\n"
                  "  - {type: constraint, key: cores, operator: '>=', value: 4}\n"
                  "  - {type: constraint, key: v, operator: '!=', value: ''}\n")}) {
-    const auto first = ParseManifest(text, "m.yaml");
+    const auto first = ParseDeployment(text, "m.yaml");
     ASSERT_TRUE(first) << first.error().ToString();
-    const std::string written = WriteManifest(first->front().application);
-    const auto second = ParseManifest(written, "written.yaml");
+    const std::string written = WriteDeployment(first->front().application);
+    const auto second = ParseDeployment(written, "written.yaml");
     ASSERT_TRUE(second) << second.error().ToString() << "\n" << written;
     EXPECT_EQ(second->front().application, first->front().application) << written;
-    EXPECT_EQ(WriteManifest(second->front().application), written);
+    EXPECT_EQ(WriteDeployment(second->front().application), written);
   }
 }
 
-TEST(WriteManifest, WritesSeveralDocuments) {
-  const auto one = ParseManifest(kExample, "m.yaml");
+TEST(WriteDeployment, WritesSeveralDocuments) {
+  const auto one = ParseDeployment(kExample, "m.yaml");
   ASSERT_TRUE(one);
   Application other = one->front().application;
   other.name = "other";
   const auto both =
-      ParseManifest(WriteManifest(std::vector{one->front().application, other}), "m.yaml");
+      ParseDeployment(WriteDeployment(std::vector{one->front().application, other}), "m.yaml");
   ASSERT_TRUE(both) << both.error().ToString();
   EXPECT_EQ(both->at(1).application, other);
 }

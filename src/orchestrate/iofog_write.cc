@@ -135,7 +135,7 @@ void WriteConstraint(const Constraint& constraint, std::string* out) {
 
 }  // namespace
 
-std::string WriteManifest(const Application& application) {
+std::string WriteDeployment(const Application& application) {
   std::string out = fmt::format(
       "apiVersion: iofog.org/v3\nkind: Application\nmetadata:\n  name: {}\nspec:\n  "
       "microservices:\n",
@@ -146,11 +146,11 @@ std::string WriteManifest(const Application& application) {
   return out;
 }
 
-std::string WriteManifest(std::span<const Application> applications) {
+std::string WriteDeployment(std::span<const Application> applications) {
   std::string out;
   for (const Application& application : applications) {
     if (!out.empty()) out += "---\n";
-    out += WriteManifest(application);
+    out += WriteDeployment(application);
   }
   return out;
 }

@@ -243,8 +243,8 @@ RC_GTEST_PROP(ManifestProperty, WhatIsWrittenReadsBackAsTheSame, ()) {
     for (int i = *inRange(0, 3); i > 0; --i)
       service.env.emplace_back("V" + std::to_string(i), AnyText());
   }
-  const std::string written = WriteManifest(application);
-  const auto read = ParseManifest(written, "written.yaml");
+  const std::string written = WriteDeployment(application);
+  const auto read = ParseDeployment(written, "written.yaml");
   if (!read) RC_FAIL(read.error().message() + "\n" + written);
   RC_ASSERT(read->size() == 1U);
   const Application& back = read->front().application;

@@ -55,15 +55,15 @@ void CheckPlacement(const std::vector<ManifestDocument>& documents) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace selvedge;  // NOLINT(google-build-using-namespace): a fuzzer's entry has C linkage
-  const auto documents = ParseManifest({reinterpret_cast<const char*>(data), size}, "f.yaml");
+  const auto documents = ParseDeployment({reinterpret_cast<const char*>(data), size}, "f.yaml");
   if (!documents) {
     CheckMessage(documents.error());
     return 0;
   }
-  SELVEDGE_FUZZ_CHECK(!documents->empty() && documents->size() <= kMaxManifestDocuments);
+  SELVEDGE_FUZZ_CHECK(!documents->empty() && documents->size() <= kMaxDeploymentDocuments);
   for (const ManifestDocument& document : *documents) {
     SELVEDGE_FUZZ_CHECK(document.application.microservices.size() <= kMaxMicroservices);
-    const auto again = ParseManifest(WriteManifest(document.application), "f.yaml");
+    const auto again = ParseDeployment(WriteDeployment(document.application), "f.yaml");
     SELVEDGE_FUZZ_CHECK(again.has_value());
     SELVEDGE_FUZZ_CHECK(again->size() == 1 && again->front().application == document.application);
   }

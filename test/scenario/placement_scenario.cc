@@ -142,7 +142,7 @@ Result<PlacementOutcome> RunPlacement(const std::string& path) {
   SELVEDGE_ASSIGN_OR_RETURN(const Scenario scenario, Reader().Read(path));
   std::vector<std::pair<Application, std::int64_t>> applications;
   for (const ManifestFile& manifest : scenario.manifests) {
-    auto documents = ParseManifest(manifest.text, "m.yaml");
+    auto documents = ParseDeployment(manifest.text, "m.yaml");
     if (!documents) {
       if (!scenario.refused) return Err(documents.error());
       return Compare(scenario.expected, {documents.error().message()});
