@@ -8,7 +8,7 @@ import { percent } from '../lib/format';
 import { parts } from '../lib/ledger';
 import { HealthMark, Icon } from '../ui/icons';
 import { HEALTHS, health, healthCounts, isDevice, sorted } from '../state/fleet';
-import { layout, WIDE, type Path, type Rect } from './layout';
+import { layout, type Path, type Rect } from './layout';
 import type { Box, Diagram as Model, Flow, FlowKind } from './model';
 
 const CORNER = 10;
@@ -17,16 +17,15 @@ const NAMED = 8;
 
 /** Corners are rounded; the end is shortened so that the arrow's tip touches the box. */
 export function draw(points: Path['points']): string {
-  const last = points.length - 1;
   return points
     .map(([x, y], i) => {
       const before = points[i - 1];
       const after = points[i + 1];
       if (!before) return `M${x} ${y}`;
       if (!after) return `L${toward([x, y], before, 6).join(' ')}`;
-      if (i === last) return '';
-      const a = toward([x, y], before, CORNER);
-      const b = toward([x, y], after, CORNER);
+      const round = Math.min(CORNER, Math.hypot(before[0] - x, before[1] - y) / 2, Math.hypot(after[0] - x, after[1] - y) / 2);
+      const a = toward([x, y], before, round);
+      const b = toward([x, y], after, round);
       return `L${a.join(' ')}Q${x} ${y} ${b.join(' ')}`;
     })
     .join('');
@@ -170,7 +169,7 @@ export function Diagram({ model, devices, live }: DiagramProps): VNode {
   const shown = [...devices.values()].filter(isDevice);
   return (
     <section aria-label="The system, from training to the cloud">
-      <div ref={host} class={`diagram ${plan.width < WIDE ? 'tall' : ''} ${live ? '' : 'still'}`} style={{ height: `${plan.height}px` }}>
+      <div ref={host} class={`diagram ${live ? '' : 'still'}`} style={{ height: `${plan.height}px` }}>
         {plan.zones.map((zone) => (
           <div key={`${zone.id}${zone.y}`} class={`zone ${zone.id}`} style={place(zone)}><span>{zone.title}</span></div>
         ))}

@@ -111,7 +111,7 @@ function wide(width: number): Layout {
 
 function tall(width: number): Layout {
   const pad = 12;
-  const rail = 26; // On the right, for the updates from the cloud to the registry.
+  const rail = 30; // On the right, for the updates from the cloud to the registry.
   const gap = Math.round(Math.min(96, Math.max(28, width * 0.08)));
   const w = (width - 2 * pad - rail - gap) / 2;
   const c1 = pad;
@@ -132,16 +132,17 @@ function tall(width: number): Layout {
   const edgeBegin = y - 36;
   boxes.devices = { x: c1, y, w: full, h: 142 };
   y += 142 + step;
-  boxes.inference = { x: c1, y, w, h: 198 };
-  boxes.gateway = { x: c2, y, w, h: 198 };
-  y += 198;
+  const lines = w < 240 ? 198 : 158; // In a narrow box most lines take two.
+  boxes.inference = { x: c1, y, w, h: lines };
+  boxes.gateway = { x: c2, y, w, h: lines };
+  y += lines;
   const edgeEnd = y + 20;
   y += step + 20;
   const secondCloud = y - 30;
   boxes.cloud = { x: c1, y, w: full, h };
   const height = y + h + 14;
   const { training, optimizer, registry, fallback, cloud, inference, devices, gateway } = boxes;
-  const side = right(cloud) + 9;
+  const side = right(cloud) + 17;
   const label = (x: number, from: number, to: number, align: 'start' | 'end' | 'middle'): Path['label'] => ({
     x: align === 'start' ? x + 8 : align === 'end' ? x - 8 : x,
     y: (from + to) / 2 - 2,
@@ -158,7 +159,7 @@ function tall(width: number): Layout {
   const flows: Record<string, Path> = {
     exports: {
       points: [[right(training), middle(training)], [optimizer.x, middle(training)]],
-      label: { x: right(training) + gap / 2, y: bottom(training) + 16, align: 'middle' },
+      label: { x: right(training) + gap / 2, y: gap < 60 ? bottom(training) + 16 : middle(training) - 13, align: 'middle' },
     },
     variants: vertical(centre(registry), bottom(optimizer), registry.y, 'start'),
     deploys: vertical(centre(registry), bottom(registry), devices.y, 'start'),
@@ -172,7 +173,7 @@ function tall(width: number): Layout {
     desired: vertical(g2, cloud.y, bottom(gateway), 'start'),
     updates: {
       points: [[right(cloud), middle(cloud)], [side, middle(cloud)], [side, middle(registry)], [right(registry), middle(registry)]],
-      label: { x: side + 11, y: middle(devices), align: 'rail' },
+      label: { x: side + 9, y: middle(devices), align: 'rail' },
     },
   };
   return {

@@ -221,7 +221,7 @@ function flows(overview: Overview, fleet: Fleet, boxes: Record<BoxId, Box>): Flo
     flow('detections', 'inference', 'devices', 'edge', 'detections', format.rate(r.detections_per_s),
       pace(r.detections_per_s, 1000), false),
     flow('results', 'devices', 'gateway', 'edge', 'results', format.rate(r.events_per_s), pace(r.events_per_s, 100), direct),
-    flow('down', 'gateway', 'devices', 'sync', 'desired', syncing ? `${format.count(syncing)} behind` : 'in sync',
+    flow('down', 'gateway', 'devices', 'sync', 'desired', !overview.devices.online ? '' : syncing ? `${format.count(syncing)} behind` : 'in sync',
       syncing ? 0.5 : 0, direct),
     flow('aggregates', 'gateway', 'cloud', 'cloud', direct ? 'events' : 'events, aggregates',
       format.byteRate(r.uplink_bytes_per_s), pace(r.uplink_bytes_per_s, 1e5), direct),

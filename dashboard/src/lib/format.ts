@@ -29,6 +29,12 @@ function trim(text: string): string {
   return text.includes('.') ? text.replace(/\.?0+$/, '') : text;
 }
 
+/** Frames per second in columns: one decimal, so that they stand under one another. */
+export function frames(value: number | null | undefined): string {
+  if (!known(value)) return NOTHING;
+  return value < 100 ? value.toFixed(1) : count(value);
+}
+
 /** A rate per second, with its unit: "12.3 /s"; what is rarer than once in ten seconds is told per minute or hour. */
 export function rate(value: number | null | undefined, unit = ''): string {
   if (!known(value)) return NOTHING;

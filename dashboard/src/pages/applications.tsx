@@ -36,14 +36,16 @@ export function tallyOf(placements: readonly Placement[]): Tally {
   return tally;
 }
 
-function TallyLine({ tally }: { tally: Tally }): VNode {
+function TallyLine({ tally, plan = false }: { tally: Tally; plan?: boolean }): VNode {
   if (!tally.fits) return <span class="bad"><Icon name="warning" size={16} /> fits no device</span>;
+  const refused = tally.refused ? <span class="muted">{plural(tally.refused, 'device')} refused</span> : null;
+  if (plan) return <span class="tally num"><span>fits {plural(tally.fits, 'device')}</span>{refused}</span>;
   return (
     <span class="tally num">
       <span>{tally.running} of {tally.fits} running</span>
       {tally.bad ? <span class="bad"><Icon name="warning" size={16} /> {tally.bad} failing</span> : null}
       {tally.pending ? <span class="warn">{tally.pending} on the way</span> : null}
-      {tally.refused ? <span class="muted">{plural(tally.refused, 'device')} refused</span> : null}
+      {refused}
     </span>
   );
 }
@@ -81,14 +83,14 @@ export function Applications(): VNode {
   );
 }
 
-function PlacementCells({ placement }: { placement: Placement }): VNode {
-  const why = placement.fits ? placement.message : placement.reasons.join('; ');
+function PlacementCells({ placement, plan }: { placement: Placement; plan: boolean }): VNode {
+  const why = !placement.fits ? placement.reasons.join('; ') : plan ? '' : placement.message;
   return (
     <>
       <span role="cell" class="c-name"><a href={href(['devices', placement.device])}>{placement.device}</a></span>
       <span role="cell" class="c-site">{placement.site}</span>
       <span role="cell" class="c-state">
-        {placement.fits ? <StateMark state={placement.state || 'waiting'} /> : <span class="health never refused">does not fit</span>}
+        {!placement.fits ? <span class="health never">does not fit</span> : plan ? <StateMark state="would run" of="running" /> : <StateMark state={placement.state || 'waiting'} />}
       </span>
       <span role="cell" class={`c-why ${placement.fits ? '' : 'reasons'}`} title={why}>{why}</span>
     </>
@@ -101,7 +103,8 @@ const placementOrder = (placement: Placement): number => {
   return placement.state === 'running' ? 2 : 1;
 };
 
-export function Placements({ service }: { service: Microservice }): VNode {
+/** `plan`: of a dry run, where nothing runs yet. */
+export function Placements({ service, plan = false }: { service: Microservice; plan?: boolean }): VNode {
   const narrow = useNarrow();
   const ordered = useMemo(
     () => [...service.placements].sort((a, b) => placementOrder(a) - placementOrder(b) || a.device.localeCompare(b.device)),
@@ -110,7 +113,7 @@ export function Placements({ service }: { service: Microservice }): VNode {
   const images = Object.entries(service.images ?? {});
   return (
     <section class="card" aria-label={service.name}>
-      <header><h2>{service.name}</h2><TallyLine tally={tallyOf(service.placements)} /></header>
+      <header><h2>{service.name}</h2><TallyLine tally={tallyOf(service.placements)} plan={plan} /></header>
       <p class="service-facts">
         <span>{service.kind} <b class="num">{service.version}</b></span>
         {service.digest ? <code title={service.digest}>{digest(service.digest)}</code> : null}
@@ -123,7 +126,7 @@ export function Placements({ service }: { service: Microservice }): VNode {
           keyOf={(placement) => placement.device}
           label={`${service.name}, device by device`}
           class="placement-table"
-          row={(placement) => <PlacementCells placement={placement} />}
+          row={(placement) => <PlacementCells placement={placement} plan={plan} />}
           columns={['Device', 'Site', 'State', 'Why'].map((title, i) => (
             <span key={title} role="columnheader" class={['c-name', 'c-site', 'c-state', 'c-why'][i]}>{title}</span>
           ))}

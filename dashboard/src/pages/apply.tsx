@@ -60,7 +60,7 @@ function Outcome({ answer, done }: { answer: ApplyAnswer; done: boolean }): VNod
       {answer.applications.map((application) => (
         <div key={application.name}>
           <h2 class="section">{application.name}</h2>
-          {application.microservices.map((service) => <Placements key={service.name} service={service} />)}
+          {application.microservices.map((service) => <Placements key={service.name} service={service} plan={!done} />)}
         </div>
       ))}
     </section>

@@ -193,6 +193,7 @@ function Actions({ target }: { target: Target }): VNode {
 }
 
 export function ServiceCard({ device, service }: Target): VNode {
+  const heard = device.status === 'online';
   const ports = (service.ports ?? []).map((port) => (port.external === port.internal ? `${port.external}` : `${port.external}→${port.internal}`));
   return (
     <article class={`card service ${isBad(service) ? 'bad' : ''}`}>
@@ -201,7 +202,7 @@ export function ServiceCard({ device, service }: Target): VNode {
           <a href={href(['applications', service.application])}>{service.application}</a>
           <span class="slash">/</span>{service.name}
         </h2>
-        <StateMark state={service.state} />
+        <StateMark state={heard ? service.state : `was ${service.state}`} of={service.state} />
       </header>
       {service.message ? <p class={isBad(service) ? 'bad' : 'muted'}>{service.message}</p> : null}
       {service.state === 'downloading' ? (
@@ -211,7 +212,7 @@ export function ServiceCard({ device, service }: Target): VNode {
         <span>{service.kind} <b class="num">{service.version}</b></span>
         <code title={service.digest}>{digest(service.digest)}</code>
         {ports.length ? <span>port <span class="num">{ports.join(', ')}</span></span> : null}
-        <span>{service.state} for <Lasting since={service.since_ms} /></span>
+        {heard ? <span>{service.state} for <Lasting since={service.since_ms} /></span> : null}
         <span class={service.restarts ? 'warn' : ''}>{plural(service.restarts, 'restart')}</span>
       </p>
       {service.pipeline ? <Pipeline pipeline={service.pipeline} /> : null}

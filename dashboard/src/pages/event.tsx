@@ -25,7 +25,7 @@ function Frame({ event }: { event: EventRecord }): VNode {
   const { width, height } = event;
   if (!(width > 0 && height > 0)) return <Empty title="The picture’s size is not known" />;
   const mine = String(event.decision?.track ?? '');
-  const text = Math.max(11, width / 48);
+  const text = Math.max(12, width / 34);
   return (
     <svg class="frame" viewBox={`0 0 ${width} ${height}`} role="img" aria-label={`Boxes in a picture of ${width} by ${height}: ${seen(event) || 'none'}`}>
       <rect class="frame-back" width={width} height={height} />
@@ -36,7 +36,7 @@ function Frame({ event }: { event: EventRecord }): VNode {
         const above = y1 > text * 1.6;
         return (
           <g key={i} class={chosen ? 'chosen' : ''}>
-            <rect class="frame-box" x={x1} y={y1} width={Math.max(0, x2 - x1)} height={Math.max(0, y2 - y1)} strokeWidth={width / (chosen ? 220 : 380)} />
+            <rect class="frame-box" x={x1} y={y1} width={Math.max(0, x2 - x1)} height={Math.max(0, y2 - y1)} strokeWidth={width / (chosen ? 180 : 260)} />
             <text x={Math.max(0, x1)} y={above ? y1 - text * 0.4 : y1 + text * 1.1} fontSize={text}>{label}</text>
           </g>
         );
@@ -73,7 +73,7 @@ function Times({ event }: { event: EventRecord }): VNode | null {
       <header><h2>How long it took</h2><span class="num">{millis(total / 1000)} from capture to decision</span></header>
       {parts.length ? (
         <Stack
-          parts={parts.map((part, i) => ({ key: part.key, label: part.key, value: part.us, kind: `stage-${i % 6}`, text: millis(part.us / 1000) }))}
+          parts={parts.map((part, i) => ({ key: part.key, label: part.key, value: part.us, kind: `stage-${i % 8}`, text: millis(part.us / 1000) }))}
           total={total}
           label={`${millis(total / 1000)} in all`}
         />

@@ -4,7 +4,7 @@ import type { VNode } from 'preact';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 
 import type { Device } from '../api/types';
-import { ago, millis, NOTHING, number, plural } from '../lib/format';
+import { ago, frames, millis, NOTHING, plural } from '../lib/format';
 import { href } from '../lib/router';
 import {
   EVERYTHING,
@@ -72,7 +72,7 @@ function Cells({ device, now }: { device: Device; now: number }): VNode {
       <span role="cell" class="c-site">{device.site}</span>
       <span role="cell" class="c-hardware">{hardware(device) || NOTHING}</span>
       <span role="cell" class="c-version num">{device.version || NOTHING}</span>
-      <span role="cell" class={`c-fps num right ${old}`}>{fps(device) ? number(fps(device)) : NOTHING}</span>
+      <span role="cell" class={`c-fps num right ${old}`}>{fps(device) ? frames(fps(device)) : NOTHING}</span>
       <span role="cell" class={`c-p99 num right ${old}`}>{p99(device) ? millis(p99(device)) : NOTHING}</span>
       <span role="cell" class="c-seen num right">{ago(device.last_seen_ms, now)}</span>
     </>
@@ -86,7 +86,7 @@ function Card({ device, now }: { device: Device; now: number }): VNode {
       <span class="device-card-top"><b>{device.name}</b><HealthMark health={health(device)} /></span>
       <span class="device-card-line">{[device.site, hardware(device), device.version].filter(Boolean).join(' · ')}</span>
       <span class={`device-card-line num ${reason ? 'reason' : ''}`}>
-        {reason || `${services(device)} · ${number(fps(device))} fps · ${ago(device.last_seen_ms, now)}`}
+        {reason || `${services(device)} · ${frames(fps(device))} fps · ${ago(device.last_seen_ms, now)}`}
       </span>
     </a>
   );

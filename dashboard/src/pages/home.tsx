@@ -36,11 +36,19 @@ export function troubles(overview: Overview): Trouble[] {
   return found;
 }
 
-function Calm({ overview }: { overview: Overview }): VNode {
+function Calm({ overview, live }: { overview: Overview; live: boolean }): VNode {
   const { total, online } = overview.devices;
   const text = total
     ? `${online === total ? `All ${plural(total, 'device')}` : `${online} of ${plural(total, 'device')}`} online, ${plural(overview.applications, 'application')} deployed.`
     : 'No device has joined yet.';
+  if (!live) {
+    return (
+      <div class="verdict calm unknown">
+        <Icon name="unlink" size={22} />
+        <div><strong>How it is now is not known.</strong> <span class="num">When last heard nothing was wrong: {text}</span></div>
+      </div>
+    );
+  }
   return (
     <div class="verdict calm">
       <Icon name="check" size={22} />
@@ -50,7 +58,7 @@ function Calm({ overview }: { overview: Overview }): VNode {
   );
 }
 
-function TroubleList({ list }: { list: Trouble[] }): VNode {
+function TroubleList({ list, live }: { list: Trouble[]; live: boolean }): VNode {
   const [all, setAll] = useState(false);
   const errors = list.filter((trouble) => trouble.severity === 'error').length;
   const shown = all ? list : list.slice(0, SHOWN);
@@ -59,6 +67,7 @@ function TroubleList({ list }: { list: Trouble[] }): VNode {
       <h2>
         <Icon name={errors ? 'error' : 'warning'} size={22} />
         {list.length === 1 ? 'One thing needs attention' : `${list.length} things need attention`}
+        {live ? '' : ', when last heard'}
       </h2>
       <ul class="troubles">
         {shown.map((trouble) => (
@@ -113,7 +122,7 @@ export function Home(): VNode {
   const list = troubles(overview);
   return (
     <Page title="Overview">
-      {list.length ? <TroubleList list={list} /> : <Calm overview={overview} />}
+      {list.length ? <TroubleList list={list} live={live} /> : <Calm overview={overview} live={live} />}
       <Diagram model={diagram(overview, devices)} devices={devices} live={live} />
       <LatestEvents />
     </Page>

@@ -3,7 +3,7 @@
 import type { VNode } from 'preact';
 import { useMemo } from 'preact/hooks';
 
-import { count, millis, number, percent, plural } from '../lib/format';
+import { count, frames, millis, percent, plural } from '../lib/format';
 import { parts, sum } from '../lib/ledger';
 import { href } from '../lib/router';
 import { isDevice, services, type Running } from '../state/fleet';
@@ -39,7 +39,7 @@ function Cells({ running }: { running: Running }): VNode {
       <span role="cell" class="c-service">{service.application}/{service.name}</span>
       <span role="cell" class="c-state">{old ? <span class="muted">{device.status}</span> : <StateMark state={service.state} />}</span>
       <span role="cell" class="c-model" title={p?.choice_reason}>{p ? `${p.model} · ${p.engine} ${p.variant}` : ''}</span>
-      <span role="cell" class={`c-fps num right ${old}`}>{number(p?.fps)}</span>
+      <span role="cell" class={`c-fps num right ${old}`}>{frames(p?.fps)}</span>
       <span role="cell" class={`c-p50 num right ${old}`}>{millis(p?.p50_ms)}</span>
       <span role="cell" class={`c-p99 num right ${old}`}>{millis(p?.p99_ms)}</span>
       <span role="cell" class={`c-drop num right ${old}`}>{p ? percent(dropped(running), p.ledger.in) : ''}</span>

@@ -116,9 +116,9 @@ const STATE_HEALTH: Record<string, Health> = {
   stopped: 'never',
 };
 
-/** The state of a service: running, failing, refused, or on its way there. */
-export function StateMark({ state }: { state: string }): VNode {
-  const health = STATE_HEALTH[state] ?? 'stale';
+/** The state of a service: running, failing, refused, or on its way there; `of` gives the mark where the words differ. */
+export function StateMark({ state, of = state }: { state: string; of?: string }): VNode {
+  const health = STATE_HEALTH[of] ?? 'stale';
   return (
     <span class={`health ${health}`}>
       <svg class="mark" width="15" height="15" viewBox="0 0 16 16" aria-hidden="true">
