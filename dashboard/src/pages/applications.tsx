@@ -122,7 +122,7 @@ export function Placements({ service, plan = false }: { service: Microservice; p
       {ordered.length ? (
         <Virtual
           items={ordered}
-          rowHeight={narrow ? 84 : 40}
+          rowHeight={!narrow ? 40 : ordered.some((placement) => !placement.fits || placement.message) ? 84 : 48}
           keyOf={(placement) => placement.device}
           label={`${service.name}, device by device`}
           class="placement-table"

@@ -36,8 +36,8 @@ function Frame({ event }: { event: EventRecord }): VNode {
         const above = y1 > text * 1.6;
         return (
           <g key={i} class={chosen ? 'chosen' : ''}>
-            <rect class="frame-box" x={x1} y={y1} width={Math.max(0, x2 - x1)} height={Math.max(0, y2 - y1)} strokeWidth={width / (chosen ? 180 : 260)} />
-            <text x={Math.max(0, x1)} y={above ? y1 - text * 0.4 : y1 + text * 1.1} fontSize={text}>{label}</text>
+            <rect class="frame-box" x={x1} y={y1} width={Math.max(0, x2 - x1)} height={Math.max(0, y2 - y1)} stroke-width={width / (chosen ? 180 : 260)} />
+            <text x={Math.max(0, x1)} y={above ? y1 - text * 0.4 : y1 + text * 1.1} font-size={text}>{label}</text>
           </g>
         );
       })}
@@ -141,7 +141,7 @@ export function EventPage({ id, device }: { id: string; device: string }): VNode
         <section class="card" aria-label="What was seen">
           <header><h2>What was seen</h2><span class="muted num">{event.width} × {event.height}</span></header>
           <Frame event={event} />
-          <p class="note">An empty frame of the picture’s size: the picture itself stayed on the device.</p>
+          <p class="note">The boxes in an empty frame of the picture’s size: an event carries no picture.</p>
           {event.detections?.length ? <Detections event={event} /> : null}
         </section>
         <div class="stacked">
