@@ -1,5 +1,7 @@
 #include "base/utf8.h"
 
+#include <algorithm>
+
 namespace selvedge {
 
 std::size_t Utf8SequenceLength(std::string_view text, std::size_t at) {
@@ -30,6 +32,17 @@ std::size_t FindInvalidUtf8(std::string_view text) {
     i += length;
   }
   return std::string_view::npos;
+}
+
+std::string ValidUtf8(std::string_view text) {
+  std::string valid;
+  valid.reserve(text.size());
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t length = Utf8SequenceLength(text, at);
+    valid += length == 0 ? "\uFFFD" : text.substr(at, length);
+    at += std::max<std::size_t>(length, 1);
+  }
+  return valid;
 }
 
 }  // namespace selvedge

@@ -4,6 +4,7 @@
 // Pure functions, no allocation, any thread.
 
 #include <cstddef>
+#include <string>
 #include <string_view>
 
 namespace selvedge {
@@ -15,5 +16,8 @@ std::size_t Utf8SequenceLength(std::string_view text, std::size_t at);
 
 // Offset of the first byte that is not well-formed UTF-8; npos where there is none.
 std::size_t FindInvalidUtf8(std::string_view text);
+
+// The same text with each byte that is not part of a well-formed sequence replaced by U+FFFD.
+std::string ValidUtf8(std::string_view text);
 
 }  // namespace selvedge

@@ -35,5 +35,13 @@ TEST(Utf8, FindsTheFirstBadByte) {
   EXPECT_EQ(FindInvalidUtf8(std::string_view("aß", 2)), 1U);
 }
 
+TEST(Utf8, WhatIsNotWellFormedIsReplaced) {
+  EXPECT_EQ(ValidUtf8("plain \u00e4"), "plain \u00e4");
+  EXPECT_EQ(ValidUtf8("a\xff"
+                      "b\xc3"),
+            "a\uFFFDb\uFFFD");
+  EXPECT_EQ(ValidUtf8(""), "");
+}
+
 }  // namespace
 }  // namespace selvedge
