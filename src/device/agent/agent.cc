@@ -52,7 +52,7 @@ AgentCore::AgentCore(AgentSetup setup, const Clock& clock)
     : setup_(std::move(setup)),
       clock_(clock),
       folder_(setup_.options.state),
-      boot_(EventIdGenerator(clock, std::random_device{}()).Next()),
+      boot_(EventIdGenerator(clock, std::random_device{}()).Next().text()),
       pacer_(setup_.options.metrics_interval) {}
 
 AgentCore::~AgentCore() {

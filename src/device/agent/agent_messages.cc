@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/cpu.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "device/agent/agent_core.h"
@@ -210,7 +211,7 @@ void AgentCore::SendState(Nanos now) {
   if (const auto view = outbox_->View()) *state.mutable_outbox() = view->counters.ToProto();
   state.set_sequence(static_cast<std::uint64_t>(now));
   state.set_time_unix_ns(clock_.Wall());
-  state.set_rss_bytes(ResidentBytes());
+  state.set_rss_bytes(static_cast<std::uint64_t>(ResidentBytes()));
   state.set_disk_free_bytes(DiskFreeBytes(folder_));
   state.set_temperature_celsius(HottestCelsius(""));
   Publish(TopicKind::kState, state.SerializeAsString(), true);

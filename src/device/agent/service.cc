@@ -3,8 +3,6 @@
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
-#include <algorithm>
-
 namespace selvedge {
 
 ServiceKey KeyOf(const v1::ServiceSpec& spec) {
@@ -25,14 +23,6 @@ std::string FingerprintOf(const v1::ServiceSpec& spec) {
 std::string ContentKeyOf(const v1::ServiceSpec& spec) {
   if (spec.kind() == v1::CONTAINER) return spec.digest() + " " + KeyOf(spec).ToString();
   return spec.digest();
-}
-
-bool IsDigest(std::string_view text) {
-  constexpr std::string_view kPrefix = "sha256:";
-  if (!text.starts_with(kPrefix) || text.size() != kPrefix.size() + 64) return false;
-  return std::ranges::all_of(text.substr(kPrefix.size()), [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-  });
 }
 
 }  // namespace selvedge

@@ -28,7 +28,4 @@ std::string FingerprintOf(const v1::ServiceSpec& spec);
 // container's root folder is its own.
 std::string ContentKeyOf(const v1::ServiceSpec& spec);
 
-// "sha256:" and 64 hexadecimal digits in lower case.
-bool IsDigest(std::string_view text);
-
 }  // namespace selvedge
