@@ -338,7 +338,7 @@ int DemoMain(int argc, const char* const* argv) {
     if (status.ok() && options.json_report) {
       std::puts(demo::ReportJson(demo.measured()).dump(2).c_str());
     } else if (status.ok()) {
-      std::fputs(demo::ReportText(demo.measured(), demo.link()).c_str(), stdout);
+      std::fputs(demo::ReportText(demo.measured(), "http://" + fleet.http).c_str(), stdout);
     }
   }
   std::error_code error;

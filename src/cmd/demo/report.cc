@@ -157,7 +157,7 @@ std::string ReportText(const Measured& measured, const std::string& url) {
       "front of one device.\n"
       "  Everything else is what you would run in production: the same executables, certificates, "
       "brokers and databases.\n";
-  text += "\nDashboard: " + url + "   (selvedge demo --keep stays up)\n";
+  text += "\nselvedge demo --keep stays up, with its dashboard at " + url + "\n";
   return text;
 }
 
