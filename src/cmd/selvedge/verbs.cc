@@ -13,6 +13,7 @@
 #include "cmd/cli/cli.h"
 #include "cmd/eval/eval.h"
 #include "cmd/fleet/verbs.h"
+#include "cmd/registry/verbs.h"
 
 namespace selvedge {
 namespace {
@@ -23,6 +24,9 @@ constexpr std::array kVerbs = {
     Verb{"inspect", "show a model: inputs, outputs, engines that load it, what its card says",
          nullptr},
     Verb{"eval", "measure recorded detections against labels", EvalMain},
+    Verb{"push", "make a package of a model and send it to the registry", PushMain},
+    Verb{"pull", "get a package from the registry", PullMain},
+    Verb{"registry", "a registry of models, or a mirror of one", nullptr},
     Verb{"token", "tokens with which devices join and people sign in", TokenMain},
     Verb{"apply", "apply a deployment manifest to the fleet", ApplyMain},
     Verb{"delete", "take an application off the devices, or a device out of the fleet", DeleteMain},

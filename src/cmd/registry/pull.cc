@@ -1,0 +1,124 @@
+// selvedge pull NAME:TAG -o FOLDER: gets a package and lays it out in a folder.
+
+#include <sys/stat.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "cmd/registry/transfer.h"
+#include "cmd/registry/verbs.h"
+
+namespace selvedge {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct PullOptions {
+  std::string name;
+  std::string variant;
+  std::string folder;
+  bool force = false;
+  bool json = false;
+};
+
+std::string Report(const PullOptions& options, const Reference& reference,
+                   const FetchedPackage& package) {
+  if (options.json) {
+    return nlohmann::json{{"name", reference.repository},     {"tag", reference.tag},
+                          {"digest", package.digest},         {"title", package.index.title},
+                          {"version", package.index.version}, {"variants", package.variants},
+                          {"bytes", package.bytes},           {"folder", options.folder}}
+               .dump(2) +
+           "\n";
+  }
+  std::string variants;
+  for (const std::string& name : package.variants) {
+    variants += (variants.empty() ? "" : ", ") + name;
+  }
+  return options.folder + "  " + package.index.title + " " + package.index.version + " (" +
+         variants + "), " + HumanBytes(package.bytes) + ", every digest verified\n" +
+         package.digest + "\n";
+}
+
+// What is somebody's is not replaced unasked.
+Status CheckFolder(const PullOptions& options) {
+  std::error_code error;
+  if (options.force || !fs::exists(options.folder, error)) return OkStatus();
+  if (fs::is_directory(options.folder, error) && fs::is_empty(options.folder, error)) {
+    return OkStatus();
+  }
+  return AlreadyExistsError(
+      options.folder + " is there and not empty; give another folder, or --force to replace it");
+}
+
+// The store that it was downloaded into goes: the files are the user's alone.
+void MakeOwn(const std::string& folder) {
+  std::error_code error;
+  for (const auto& entry : fs::recursive_directory_iterator(folder, error)) {
+    if (entry.is_regular_file(error)) (void)::chmod(entry.path().c_str(), 0644);
+  }
+}
+
+Result<std::string> Pull(const PullOptions& options, const Reference& reference,
+                         const cli::ContextFlags& context) {
+  SELVEDGE_ASSIGN_OR_RETURN(const cli::Connection connection, context.Resolve());
+  SELVEDGE_RETURN_ERR_IF_ERROR(CheckFolder(options));
+  const StopOnSignal stop;
+  OciClient client(ClientOptions(connection));
+  // Beside the folder, so that files are linked, not copied; it stays where this is cut off.
+  const std::string partial = options.folder + ".partial";
+  FetchedPackage package;
+  {
+    SELVEDGE_ASSIGN_OR_RETURN(const auto store, ContentStore::Open(partial));
+    TransferLine line;
+    auto fetched = FetchPackage(&client, store.get(), reference.repository, reference.target(),
+                                options.variant, /*arch=*/{}, line.Callback(), stop.token());
+    line.Clear();
+    if (!fetched) {
+      return Err(Status(fetched.error().code(), fetched.error().message() +
+                                                    " (what was transferred is kept in " + partial +
+                                                    "; the same command goes on from there)"));
+    }
+    package = *std::move(fetched);
+    SELVEDGE_RETURN_ERR_IF_ERROR(
+        UnpackPackage(store.get(), package, options.folder, Unpack::kLink));
+  }
+  std::error_code ignored;
+  fs::remove_all(partial, ignored);
+  MakeOwn(options.folder);
+  return Report(options, reference, package);
+}
+
+}  // namespace
+
+int PullMain(int argc, const char* const* argv) {
+  CLI::App app(
+      "Gets a package from the fleet's registry into a folder; goes on where it was cut off, and "
+      "verifies every digest before anything is put in place.\n"
+      "Example: selvedge pull safety/person-detector:1.0 -o person-detector");
+  app.name("selvedge pull");
+  PullOptions options;
+  app.add_option("NAME:TAG", options.name, "NAME:TAG or NAME@sha256:…")->required();
+  app.add_option("--variant", options.variant, "only this one, such as int8");
+  app.add_option("-o,--output", options.folder, "the folder to make")->required();
+  app.add_flag("--force", options.force, "replace a folder that is there");
+  app.add_flag("--json", options.json, "one JSON object");
+  const cli::ContextFlags context(&app, cli::ContextFlags::Server::kRegistry);
+  const cli::LogFlags log_flags(&app, "warning");
+  if (const int code = cli::Parse(&app, argc, argv); code >= 0) return code;
+  while (options.folder.size() > 1 && options.folder.ends_with('/')) options.folder.pop_back();
+  Status status = log_flags.Apply();
+  auto reference = ParseFleetReference(options.name);
+  if (status.ok() && !reference) status = reference.error();
+  if (!status.ok()) {
+    (void)cli::Fail("pull", status);
+    return cli::kExitMisuse;
+  }
+  const auto report = Pull(options, *reference, context);
+  if (!report) return cli::Fail("pull", report.error());
+  return std::fputs(report->c_str(), stdout) < 0 ? cli::kExitFailure : cli::kExitOk;
+}
+
+}  // namespace selvedge
