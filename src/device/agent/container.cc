@@ -131,25 +131,58 @@ Result<ContainerRuntime> FindContainerRuntime(const std::string& program, const 
   return runtime;
 }
 
-Status TryContainerRuntime(const ContainerRuntime& runtime, const std::string& state_folder,
-                           const std::string& scratch) {
+namespace {
+
+// A root folder in which this machine's own programs can be seen, and nothing else of it.
+Status ShowPrograms(const std::string& rootfs, v1::ServiceSpec* spec) {
+  if (mkdir(rootfs.c_str(), 0755) != 0) return ErrnoError(errno, rootfs);
+  for (const char* path : {"/bin", "/lib", "/lib64", "/usr"}) {
+    std::error_code error;
+    const auto type = std::filesystem::symlink_status(path, error).type();
+    if (type == std::filesystem::file_type::symlink) {
+      std::filesystem::copy_symlink(path, rootfs + path, error);
+      if (error) return ErrnoError(error.value(), rootfs + path);
+    } else if (type == std::filesystem::file_type::directory) {
+      v1::Volume* volume = spec->add_volumes();
+      volume->set_host(path);
+      volume->set_container(path);
+      volume->set_read_only(true);
+    }
+  }
+  return OkStatus();
+}
+
+Status TryIn(const ContainerRuntime& runtime, const std::string& state_folder,
+             const std::string& scratch) {
   const std::string id = "selvedge-try-" + std::to_string(getpid());
   ImageConfig image;
   image.entrypoint = {"true"};
-  const v1::ServiceSpec spec;
-  auto config = WriteRuntimeSpec(spec, image,
-                                 {.id = id, .root = "/", .user = {}, .seccomp = runtime.seccomp});
-  if (!config) return std::move(config).error();
-  if (mkdir(scratch.c_str(), 0700) != 0 && errno != EEXIST) return ErrnoError(errno, scratch);
-  Status status = WriteFileAtomically(scratch + "/config.json", *config);
-  if (status.ok()) {
-    auto run = RunToEnd(runtime.program, {"--root", state_folder, "run", "--bundle", scratch, id},
-                        "containers cannot be started on this machine");
-    if (!run) status = std::move(run).error();
-    (void)DeleteContainer(runtime, state_folder, id);
-  }
-  (void)RemoveTree(scratch);
-  return status;
+  v1::ServiceSpec spec;
+  spec.set_name("try");
+  RuntimeSpecOptions options;
+  options.id = id;
+  options.root = scratch + "/rootfs";
+  options.seccomp = runtime.seccomp;
+  SELVEDGE_RETURN_IF_ERROR(ShowPrograms(options.root, &spec));
+  SELVEDGE_ASSIGN_OR_RETURN_STATUS(const std::string config,
+                                   WriteRuntimeSpec(spec, image, options));
+  SELVEDGE_RETURN_IF_ERROR(WriteFileAtomically(scratch + "/config.json", config));
+  const auto run =
+      RunToEnd(runtime.program, {"--root", state_folder, "run", "--bundle", scratch, id},
+               "containers cannot be started on this machine");
+  const Status deleted = DeleteContainer(runtime, state_folder, id);
+  return run ? deleted : run.error();
+}
+
+}  // namespace
+
+Status TryContainerRuntime(const ContainerRuntime& runtime, const std::string& state_folder,
+                           const std::string& scratch) {
+  SELVEDGE_RETURN_IF_ERROR(RemoveTree(scratch));
+  if (mkdir(scratch.c_str(), 0700) != 0) return ErrnoError(errno, scratch);
+  const Status tried = TryIn(runtime, state_folder, scratch);
+  const Status removed = RemoveTree(scratch);
+  return tried.ok() ? removed : tried;
 }
 
 Result<UnpackedLayers> UnpackImage(const OciImage& image, const std::string& folder,

@@ -38,7 +38,7 @@ struct ContainerRuntime {
 // machine, for tests. NotFound or FailedPrecondition say what to do.
 Result<ContainerRuntime> FindContainerRuntime(const std::string& program = {},
                                               const std::string& root = {});
-// Whether it can start a container here at all: starts one of this machine's own root folder, which
+// Whether it can start a container here at all: starts one that sees this machine's programs and
 // runs `true`. `state_folder` as below; `scratch` is made and removed.
 Status TryContainerRuntime(const ContainerRuntime& runtime, const std::string& state_folder,
                            const std::string& scratch);

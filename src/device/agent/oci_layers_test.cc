@@ -2,10 +2,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -357,6 +360,24 @@ TEST(RootFolder, ReadsOnlyWhatLiesWithin) {
   EXPECT_EQ(root->Read("etc/up", 10).error().code(), StatusCode::kNotFound);
   EXPECT_EQ(root->Read("etc", 10).error().code(), StatusCode::kFailedPrecondition);
   EXPECT_EQ(root->Read("etc/name", 0).error().code(), StatusCode::kResourceExhausted);
+}
+
+// A container's volume that is still mounted must survive whatever is cleared away around it.
+TEST(RemoveTree, StopsAtAMount) {
+  const ScratchFolder scratch;
+  fs::create_directories(scratch / "volume");
+  std::ofstream(scratch / "volume/precious") << "p";
+  fs::create_directories(scratch / "tree/mounted");
+  if (mount((scratch / "volume").c_str(), (scratch / "tree/mounted").c_str(), nullptr, MS_BIND,
+            nullptr) != 0) {
+    GTEST_SKIP() << "nothing can be mounted here: " << strerror(errno);
+  }
+  const Status removed = RemoveTree(scratch / "tree");
+  EXPECT_EQ(removed.code(), StatusCode::kFailedPrecondition) << removed.ToString();
+  EXPECT_EQ(Slurp(scratch / "volume/precious"), "p");
+  ASSERT_EQ(umount2((scratch / "tree/mounted").c_str(), 0), 0);
+  EXPECT_TRUE(RemoveTree(scratch / "tree").ok());
+  EXPECT_EQ(Slurp(scratch / "volume/precious"), "p");
 }
 
 }  // namespace

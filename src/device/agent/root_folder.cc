@@ -162,6 +162,16 @@ Result<std::vector<std::string>> NamesIn(int folder) {
   return names;
 }
 
+// Not where something is mounted, be it the same file system: a volume of a container that still
+// runs is never ours to remove.
+int OpenToRemove(int folder, const std::string& name) {
+  open_how how{};
+  how.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  // A path of ours may lead through mounts and links; one name within a folder may not.
+  how.resolve = folder == AT_FDCWD ? 0 : RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS;
+  return static_cast<int>(syscall(SYS_openat2, folder, name.c_str(), &how, sizeof how));
+}
+
 Status RemoveAllIn(int folder, const KeepEntry& keep, int depth) {
   if (depth > kMaxRemoveDepth) {
     return FailedPreconditionError("a folder to be removed is deeper than " +
@@ -181,25 +191,24 @@ Status RemoveEntry(int folder, ino_t inode, const std::string& name, const KeepE
   const bool kept = keep && keep(inode, name);
   if (!kept) {
     if (unlinkat(folder, name.c_str(), 0) == 0 || errno == ENOENT) return OkStatus();
-    if (errno != EISDIR && errno != EPERM) return ErrnoError(errno, "removing " + name);
+    if (errno != EISDIR && errno != EPERM) return Refused(errno, name).WithContext("removing");
   }
-  const OwnedDescriptor below(
-      openat(folder, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  const OwnedDescriptor below(OpenToRemove(folder, name));
   if (!below.ok()) {
     if (errno == ENOENT || (kept && (errno == ENOTDIR || errno == ELOOP))) return OkStatus();
-    return ErrnoError(errno, "removing " + name);
+    return Refused(errno, name).WithContext("removing");
   }
   SELVEDGE_RETURN_IF_ERROR(RemoveAllIn(below.get(), keep, depth + 1));
   if (kept || unlinkat(folder, name.c_str(), AT_REMOVEDIR) == 0) return OkStatus();
   if (errno == ENOENT || (keep && (errno == ENOTEMPTY || errno == EEXIST))) return OkStatus();
-  return ErrnoError(errno, "removing " + name);
+  return Refused(errno, name).WithContext("removing");
 }
 
 }  // namespace
 
 Status RemoveTree(int folder, const std::string& name, const KeepEntry& keep) {
   struct stat about{};
-  if (fstat(folder, &about) != 0) return ErrnoError(errno, "removing " + name);
+  if (fstat(folder, &about) != 0) return Refused(errno, name).WithContext("removing");
   return RemoveEntry(folder, about.st_ino, name, keep, 0);
 }
 

@@ -66,8 +66,9 @@ class RootFolder {
 // Whether the entry `name` of the folder with that inode is to stay.
 using KeepEntry = std::function<bool(ino_t folder, std::string_view name)>;
 
-// Removes the entry and what is below it; symbolic links are removed, never followed. What `keep`
-// names stays, and with it the folders that lead to it. Nothing there is no error.
+// Removes the entry and what is below it; symbolic links are removed, never followed, and a folder
+// on which something is mounted ends it with FailedPrecondition. What `keep` names stays, and with
+// it the folders that lead to it. Nothing there is no error.
 Status RemoveTree(int folder, const std::string& name, const KeepEntry& keep = {});
 // The same for everything in an open folder; the folder stays.
 Status RemoveContent(int folder, const KeepEntry& keep = {});

@@ -6,6 +6,7 @@
 #include "base/config.h"
 #include "core/topic.h"
 #include "device/agent/service.h"
+#include "registry/reference.h"
 
 namespace selvedge {
 namespace {

@@ -1,17 +1,11 @@
 #include "device/agent/state_report.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
-
-#include "base/file.h"
 
 namespace selvedge {
 namespace {
 
-constexpr std::size_t kMaxStatm = 256;
 constexpr double kProgressStep = 0.1;
 
 }  // namespace
@@ -52,14 +46,6 @@ bool StatePacer::Due(const v1::State& state, Nanos now) {
 Nanos StatePacer::NextTime(Nanos now) const {
   if (!sent_) return now;
   return *sent_ + (pending_ ? kShortest : has_pipelines_ ? metrics_interval_ : kLongest);
-}
-
-std::uint64_t ResidentBytes() {
-  const std::string statm = ReadFile("/proc/self/statm", kMaxStatm).value_or("");
-  unsigned long total = 0;
-  unsigned long resident = 0;
-  if (std::sscanf(statm.c_str(), "%lu %lu", &total, &resident) != 2) return 0;
-  return std::uint64_t{resident} * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
 }  // namespace selvedge

@@ -36,7 +36,4 @@ class StatePacer {
   bool pending_ = false;  // something happened that was not sent yet
 };
 
-// Resident memory of this process, bytes; 0 where it cannot be read.
-std::uint64_t ResidentBytes();
-
 }  // namespace selvedge
