@@ -41,7 +41,9 @@ TEST_F(ServiceLogTest, StaysWithinItsLimitWhileTheProcessGoesOnWriting) {
   for (int i = 0; i < 5000; ++i) {
     last = "line " + std::to_string(i) + "\n";
     ASSERT_EQ(write(writer, last.data(), last.size()), static_cast<ssize_t>(last.size()));
-    if (i % 100 == 0) ASSERT_TRUE(TrimLog(file_, 16 * 1024).has_value());
+    if (i % 100 == 0) {
+      ASSERT_TRUE(TrimLog(file_, 16 * 1024).has_value());
+    }
     ASSERT_LE(fs::file_size(file_), 16u * 1024);
   }
   close(writer);
