@@ -43,7 +43,9 @@ std::string_view Api::Description() {
 }
 
 HttpResponse AnswerWithDashboard(const HttpRequest& request) {
-  const std::string_view path = request.path == "/" ? "/index.html" : request.path;
+  // A plain literal here would make the whole a temporary string, and the view would outlive it.
+  const std::string_view path =
+      request.path == "/" ? std::string_view("/index.html") : std::string_view(request.path);
   const EmbeddedFile* file = FindEmbedded(path);
   if (file == nullptr || path == kDescriptionPath) {
     return {.status = 404, .body = "There is nothing here. The dashboard is at /\n"};
