@@ -34,7 +34,7 @@ TEST(CloudJoin, ADeviceJoinsConnectsAndIsSeen) {
   EXPECT_TRUE(Await([&] { return cloud.Get("/devices/jetson-1")["status"] == "offline"; }));
 }
 
-TEST(CloudJoin, ForgedSpentAndExpiredTokensAreRefused) {
+TEST(CloudJoin, ForgedAndSpentTokensAreRefused) {
   TestCloud cloud;
   auto token = ParseJoinToken(cloud.MakeJoinToken());
   ASSERT_TRUE(token);
@@ -47,13 +47,6 @@ TEST(CloudJoin, ForgedSpentAndExpiredTokensAreRefused) {
   const TestDevice second(*FormatJoinToken(*token), "b");
   EXPECT_EQ(second.join_status().code(), StatusCode::kUnauthenticated);
   EXPECT_THAT(second.join_status().message(), HasSubstr("spent"));
-  const std::string brief = cloud.MakeJoinToken("device", "plant-1", 1);
-  ASSERT_TRUE(Await([&] {
-                const TestDevice late(brief, "Bad Name Asks Nothing");
-                const TestDevice device(brief, "c");
-                return !device.join_status().ok();
-              }) ||
-              true);
 }
 
 TEST(CloudJoin, TwoAgentsWithOneNameTheSecondIsRefused) {
