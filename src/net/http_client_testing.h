@@ -48,6 +48,7 @@ class HttpClientTest : public ::testing::Test {
                       std::string(request.Header("X-Mine")) + "] " +
                       std::string(request.Header("Content-Type")) + " " + request.body;
       response.headers.emplace_back("X-Peer", request.peer_name);
+      response.headers.emplace_back("X-Fingerprint", request.peer_fingerprint);
       reply(response);
     };
     for (const char* method : {"GET", "POST", "PUT", "PATCH", "DELETE"}) {

@@ -63,9 +63,11 @@ TEST_F(HttpClientTlsTest, TheServerLearnsWhoTheClientIs) {
                                   .key_file = device.key_file});
   ASSERT_TRUE(known.has_value()) << known.error().ToString();
   EXPECT_EQ(known->Header("X-Peer"), "jetson-1");
+  EXPECT_EQ(known->Header("X-Fingerprint"), device.fingerprint);
   const auto anonymous = Get(server, {.ca_file = ca_.ca_file()});
   ASSERT_TRUE(anonymous.has_value());
   EXPECT_EQ(anonymous->Header("X-Peer"), "");
+  EXPECT_EQ(anonymous->Header("X-Fingerprint"), "");
 }
 
 TEST_F(HttpClientTlsTest, AClientCertificateOfAnotherFleetOrNoneOrAnOldOneIsRefused) {

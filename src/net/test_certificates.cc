@@ -101,9 +101,18 @@ TestCa::Pair TestCa::Issue(const Wish& wish) {
   X509* certificate = NewCertificate(wish, key, keys_->certificate, keys_->key, 1 + issued_);
   Write(base + ".pem", certificate, nullptr);
   Write(base + ".key", nullptr, key);
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned int length = 0;
+  Check(X509_digest(certificate, EVP_sha256(), digest, &length) == 1, "X509_digest");
+  std::string fingerprint;
+  for (unsigned int i = 0; i < length; ++i) {
+    char hex[3];
+    std::snprintf(hex, sizeof hex, "%02x", digest[i]);
+    fingerprint += hex;
+  }
   X509_free(certificate);
   EVP_PKEY_free(key);
-  return {base + ".pem", base + ".key"};
+  return {base + ".pem", base + ".key", fingerprint};
 }
 
 std::string TestCa::ca_pem() const {
