@@ -283,7 +283,7 @@ Status Database::GiveBackSpace(std::int64_t max_bytes) {
   const std::string sql = "PRAGMA incremental_vacuum(" + std::to_string(pages) + ")";
   SELVEDGE_RETURN_IF_ERROR(core_->Execute(sql.c_str()));
   // The file shrinks when the log is merged into it; a reader in another process may delay that.
-  (void)sqlite3_wal_checkpoint_v2(core_->connection(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr,
+  (void)sqlite3_wal_checkpoint_v2(core_->connection(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr,
                                   nullptr);
   core_->MakeReserve();
   return OkStatus();

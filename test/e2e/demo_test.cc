@@ -53,7 +53,7 @@ TEST_F(DemoTest, EverythingWorksTogetherAndNothingIsLostOrDoubled) {
   EXPECT_EQ(metrics["events_doubled"]["value"], 0);
   EXPECT_GT(metrics["events"]["value"], 5);
   EXPECT_GT(metrics["events_caught_up"]["value"], 0);
-  EXPECT_GT(metrics["frames_local"]["value"], 100);
+  EXPECT_GT(metrics["frames_local"]["value"], 20);
   // Placement: the Jetson alone has what the first manifest asks for.
   EXPECT_THAT(demo.errors(), HasSubstr("jetson-1   runs it"));
   EXPECT_THAT(demo.errors(), HasSubstr("pi-1       no: "));

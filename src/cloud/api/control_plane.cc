@@ -110,6 +110,9 @@ void ControlPlane::Execute(FleetChange change) {
   if (change.empty()) return;
   something_changed_ = true;
   dirty_.insert(change.dirty.begin(), change.dirty.end());
+  // What a document was computed from is on disk before it: else a restart would forget a device's
+  // facts, and with them what is desired of it.
+  if (!change.desired.empty()) SaveHeard();
   PublishDesired(change.desired);
   tell_nodes_.merge(change.nodes);
   tell_applications_.merge(change.applications);

@@ -43,7 +43,9 @@ CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROW
 )";
 
 constexpr int kExpireAtOnce = 2000;  // rows in one transaction
-constexpr int kExpireRounds = 10;    // transactions in one Tidy
+constexpr int kRoomAtOnce = 200;     // the same where it is for room: no more than is needed
+constexpr int kRoomRounds = 100;
+constexpr int kExpireRounds = 10;  // transactions in one Tidy
 constexpr std::size_t kMaxName = 256;
 
 // Text of others that becomes a column: within bounds and UTF-8, or left out.
@@ -282,13 +284,12 @@ Status EventTables::Tidy() {
       if (rows < kExpireAtOnce) break;
     }
   }
-  for (int round = 0; round < kExpireRounds && database_->FileBytes() > options_.max_bytes;
-       ++round) {
+  for (int round = 0; round < kRoomRounds && database_->FileBytes() > options_.max_bytes; ++round) {
     SELVEDGE_ASSIGN_OR_RETURN_STATUS(const std::int64_t events,
-                                     Expire("event", INT64_MAX, kExpireAtOnce));
+                                     Expire("event", INT64_MAX, kRoomAtOnce));
     std::int64_t rows = events;
     if (events == 0) {
-      SELVEDGE_ASSIGN_OR_RETURN_STATUS(rows, Expire("aggregate", INT64_MAX, kExpireAtOnce));
+      SELVEDGE_ASSIGN_OR_RETURN_STATUS(rows, Expire("aggregate", INT64_MAX, kRoomAtOnce));
     }
     gone += rows;
     SELVEDGE_RETURN_IF_ERROR(database_->GiveBackSpace());

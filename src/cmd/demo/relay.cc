@@ -109,8 +109,9 @@ bool Relay::Move(Link* link, bool client_ready, bool server_ready) {
     if (!ready) continue;
     const ssize_t got = recv(from, buffer.data(), buffer.size(), 0);
     if (got <= 0) return got < 0 && errno == EINTR;
-    if (!SendAll(to, buffer.data(), static_cast<std::size_t>(got))) return false;
+    // Counted first: who has received them finds them counted.
     bytes_.fetch_add(static_cast<std::uint64_t>(got), std::memory_order_relaxed);
+    if (!SendAll(to, buffer.data(), static_cast<std::size_t>(got))) return false;
   }
   return true;
 }

@@ -47,8 +47,8 @@ std::vector<std::string> Names(const std::string& folder) {
 // How many names are `prefix` and a number.
 std::uint32_t CountNumbered(const std::vector<std::string>& names, std::string_view prefix) {
   return static_cast<std::uint32_t>(std::ranges::count_if(names, [&](const std::string& name) {
-    const std::string_view rest = std::string_view(name).substr(
-        std::min(prefix.size(), name.size()));
+    const std::string_view rest =
+        std::string_view(name).substr(std::min(prefix.size(), name.size()));
     return name.starts_with(prefix) && !rest.empty() &&
            std::ranges::all_of(rest, [](char c) { return c >= '0' && c <= '9'; });
   }));
@@ -79,6 +79,7 @@ std::string OsName(std::string_view os_release) {
   if (at == std::string_view::npos) return {};
   std::string name = FirstLine(os_release.substr(at + kKey.size()));
   std::erase(name, '"');
+  name.resize(std::min(name.size(), name.find('\0')));
   return name.substr(0, 256);
 }
 
@@ -102,7 +103,9 @@ std::uint32_t CountGpus(const std::string& root) {
   const std::uint32_t cards = CountNumbered(devices, "nvidia");
   if (cards > 0) return cards;
   // A Jetson's GPU is no PCI card: its driver shows itself by one of these.
-  const auto has = [&](std::string_view name) { return std::ranges::find(devices, name) != devices.end(); };
+  const auto has = [&](std::string_view name) {
+    return std::ranges::find(devices, name) != devices.end();
+  };
   return has("nvhost-gpu") || has("nvhost-as-gpu") || has("nvgpu") ? 1 : 0;
 }
 

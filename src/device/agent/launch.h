@@ -21,15 +21,15 @@ struct LaunchSpec {
 
 // What the device adds.
 struct LaunchContext {
-  std::string device;                           // its name
-  std::string run_program;                      // selvedge-run
+  std::string device;       // its name
+  std::string run_program;  // selvedge-run
   std::string agent_socket;
-  std::string config_file;                      // where the manifest's config lies
-  std::string cache_folder;                     // for what tune measured
-  std::string package_folder;                   // unpacked
-  std::map<std::string, std::string> cameras;   // names to URIs
+  std::string config_file;                     // where the manifest's config lies
+  std::string cache_folder;                    // for what tune measured
+  std::string package_folder;                  // unpacked
+  std::map<std::string, std::string> cameras;  // names to URIs
   std::string default_camera;
-  std::vector<std::string> environment;         // the agent's own
+  std::vector<std::string> environment;  // the agent's own
 };
 
 // A pipeline run natively. FailedPrecondition where the package lacks what a pipeline needs:

@@ -46,7 +46,8 @@ std::vector<char*> Pointers(std::vector<std::string>* texts) {
 [[noreturn]] void Become(char** arguments, char** environment, const char* folder, int log, int go,
                          int failed) {
   char word = 0;
-  // The parent writes it once the record is on disk. Where it died before, there is nothing to read.
+  // The parent writes it once the record is on disk. Where it died before, there is nothing to
+  // read.
   if (read(go, &word, 1) != 1) _exit(127);
   setsid();
   const int null = open("/dev/null", O_RDONLY);
@@ -56,7 +57,8 @@ std::vector<char*> Pointers(std::vector<std::string>* texts) {
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   for (const int number : {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGCHLD}) signal(number, SIG_DFL);
-  if (joined && (folder[0] == 0 || chdir(folder) == 0)) execve(arguments[0], arguments, environment);
+  if (joined && (folder[0] == 0 || chdir(folder) == 0))
+    execve(arguments[0], arguments, environment);
   const int error = errno;
   [[maybe_unused]] const ssize_t told = write(failed, &error, sizeof error);
   _exit(127);
@@ -95,7 +97,8 @@ Result<ProcessIdentity> IdentifyProcess(pid_t pid) {
 Result<ServiceProcess> ServiceProcess::Start(
     const LaunchSpec& launch, const std::string& log_file,
     const std::function<Status(const ProcessIdentity&)>& record) {
-  const int log = open(log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+  const int log =
+      open(log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (log < 0) return Err(ErrnoError(errno, "cannot open the log " + log_file));
   Pipe go;
   Pipe failed;

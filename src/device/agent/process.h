@@ -37,9 +37,8 @@ class ServiceProcess {
   // stdout and stderr are appended to `log_file`. The process is in a session of its own. `record`
   // is called before the program runs: where it fails, or the agent is killed before it returned,
   // the program never starts.
-  static Result<ServiceProcess> Start(
-      const LaunchSpec& launch, const std::string& log_file,
-      const std::function<Status(const ProcessIdentity&)>& record);
+  static Result<ServiceProcess> Start(const LaunchSpec& launch, const std::string& log_file,
+                                      const std::function<Status(const ProcessIdentity&)>& record);
   // One that was started before, by this agent or an earlier one; nothing where it has ended.
   static std::optional<ServiceProcess> Find(const ProcessIdentity& identity);
 

@@ -80,8 +80,7 @@ void Reconciler::FetchFailed(const std::string& content, const Status& why, Nano
   fetch.state = Content::kFailed;
   fetch.failure = why.message();
   ++fetch.failures;
-  fetch.retry =
-      now + Wait(fetch.failures, options_.fetch_retry_first, options_.fetch_retry_max);
+  fetch.retry = now + Wait(fetch.failures, options_.fetch_retry_first, options_.fetch_retry_max);
 }
 
 void Reconciler::Started(const ServiceKey& key, Nanos now) {

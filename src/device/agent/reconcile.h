@@ -27,12 +27,12 @@ namespace selvedge {
 struct ReconcileOptions {
   Nanos restart_first = kSecond;  // the wait after the first unasked end
   Nanos restart_max = 60 * kSecond;
-  Nanos good_time = 60 * kSecond;      // of running, after which the waits begin anew
-  Nanos silence = 15 * kSecond;        // of a pipeline's link, after which it counts as hung
+  Nanos good_time = 60 * kSecond;  // of running, after which the waits begin anew
+  Nanos silence = 15 * kSecond;    // of a pipeline's link, after which it counts as hung
   Nanos fetch_retry_first = 2 * kSecond;
   Nanos fetch_retry_max = 300 * kSecond;
-  Nanos defer = kSecond;               // until a start that had to wait is tried again
-  std::function<double()> random;      // in [0, 1)
+  Nanos defer = kSecond;           // until a start that had to wait is tried again
+  std::function<double()> random;  // in [0, 1)
   // Whether the device can run it at all: an error is the reason why not.
   std::function<Status(const v1::ServiceSpec&)> check;
 };
@@ -116,10 +116,10 @@ class Reconciler {
     v1::ServiceSpec running;
     std::string running_print;
     Nanos started = 0;
-    Nanos heard = 0;       // a pipeline's last sign of life
-    bool told = false;     // it has sent metrics
-    bool hung = false;     // it is being stopped for its silence
-    bool again = false;    // it is being stopped to be started again
+    Nanos heard = 0;     // a pipeline's last sign of life
+    bool told = false;   // it has sent metrics
+    bool hung = false;   // it is being stopped for its silence
+    bool again = false;  // it is being stopped to be started again
     v1::PipelineMetrics metrics;
 
     int failures = 0;      // unasked ends in a row

@@ -56,9 +56,9 @@ void Reconciler::DescribeRunning(const Service& service, v1::ServiceStatus* stat
   if (service.told && !service.metrics.ready()) status->set_message(service.metrics.ready_detail());
   if (service.instance == Instance::kStopping) {
     status->set_state(service.wanted ? v1::WAITING : v1::STOPPED);
-    status->set_message(service.hung      ? "nothing was heard of it; it is being killed"
-                        : service.wanted  ? "waits until the one before it has ended"
-                                          : "is being stopped");
+    status->set_message(service.hung     ? "nothing was heard of it; it is being killed"
+                        : service.wanted ? "waits until the one before it has ended"
+                                         : "is being stopped");
     return;
   }
   if (!service.wanted || service.wanted_print == service.running_print) return;

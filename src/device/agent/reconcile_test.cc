@@ -349,6 +349,7 @@ TEST_F(ReconcilerTest, AStateKeepsItsBeginningUntilItChanges) {
 }
 
 // Whatever happens in whatever order, what is wanted runs in the end, and never two at once.
+// length: one walk, every step of which is checked
 TEST_F(ReconcilerTest, ConvergesFromAnySequence) {
   std::uint64_t random = 88172645463325252ULL;
   const auto next = [&](std::uint64_t below) {

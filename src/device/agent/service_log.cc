@@ -37,7 +37,8 @@ std::string ReadEnd(const std::string& path, std::size_t most) {
   const File file(path, O_RDONLY);
   if (file.fd < 0) return {};
   const std::int64_t size = file.size();
-  const auto want = static_cast<std::size_t>(std::min<std::int64_t>(size, static_cast<std::int64_t>(most)));
+  const auto want =
+      static_cast<std::size_t>(std::min<std::int64_t>(size, static_cast<std::int64_t>(most)));
   std::string text(want, 0);
   const ssize_t got = pread(file.fd, text.data(), want, size - static_cast<std::int64_t>(want));
   text.resize(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));

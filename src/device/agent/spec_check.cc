@@ -96,12 +96,14 @@ std::string CameraOf(const v1::ServiceSpec& spec) {
 
 Status CheckSpec(const v1::ServiceSpec& spec, const DeviceLimits& device) {
   if (!IsNodeName(spec.application()) || !IsNodeName(spec.name())) {
-    return Wrong("a microservice is called " + QuoteForMessage(spec.application() + "/" + spec.name()));
+    return Wrong("a microservice is called " +
+                 QuoteForMessage(spec.application() + "/" + spec.name()));
   }
   if (!IsDigest(spec.digest())) {
     return Wrong("its digest is " + QuoteForMessage(spec.digest()));
   }
-  if (spec.ports_size() > kMaxList || spec.volumes_size() > kMaxList || spec.env_size() > kMaxList) {
+  if (spec.ports_size() > kMaxList || spec.volumes_size() > kMaxList ||
+      spec.env_size() > kMaxList) {
     return Wrong("more than 64 ports, volumes or variables");
   }
   if (spec.config_json().size() > kMaxConfig) return Wrong("config above 64 KiB");
@@ -140,8 +142,8 @@ Status CheckSpecAmong(const v1::ServiceSpec& spec, const v1::Desired& desired,
     for (const v1::Port& taken : other.ports()) {
       for (const v1::Port& port : spec.ports()) {
         if (port.external() != taken.external()) continue;
-        return FailedPreconditionError("port " + std::to_string(port.external()) +
-                                       " is taken by " + KeyOf(other).ToString());
+        return FailedPreconditionError("port " + std::to_string(port.external()) + " is taken by " +
+                                       KeyOf(other).ToString());
       }
     }
   }

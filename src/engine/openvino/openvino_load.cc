@@ -226,7 +226,8 @@ std::string FactsOf(const OpenVinoRuntime& runtime, const EngineOptions& options
                     const CompileSettings& settings) {
   std::string facts = options.model_digest + '\n' + runtime.version + '\n' + settings.device +
                       '\n' + CpuFingerprint() + '\n';
-  for (const auto& [key, value] : settings.properties) facts.append(key).append("=").append(value).append("\n");
+  for (const auto& [key, value] : settings.properties)
+    facts.append(key).append("=").append(value).append("\n");
   for (const Shape& shape : options.input_shapes) facts += shape.ToString();
   return facts;
 }

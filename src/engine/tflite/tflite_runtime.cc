@@ -72,7 +72,8 @@ bool XnnpackOptions(const TfLiteRuntime& runtime, int threads, void* weights_cac
   std::int32_t descriptor = 0;
   std::memcpy(&descriptor, options->bytes + kDescriptorPlace, sizeof(descriptor));
   if (descriptor != -1) return false;
-  std::memcpy(options->bytes + kCachePlace, static_cast<const void*>(&weights_cache), sizeof(weights_cache));
+  std::memcpy(options->bytes + kCachePlace, static_cast<const void*>(&weights_cache),
+              sizeof(weights_cache));
   return true;
 }
 
