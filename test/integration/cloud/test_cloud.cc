@@ -282,6 +282,7 @@ void TestDevice::OnCommand(std::function<v1::CommandResult(const v1::Command&)> 
 }
 
 void TestDevice::SayState() {
+  if (client_ == nullptr) return;  // not connected yet: Connect says it
   v1::State state;
   state.set_device(name_);
   state.set_boot_id(boot_);
