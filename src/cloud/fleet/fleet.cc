@@ -138,7 +138,6 @@ FleetChange Fleet::Restore(std::vector<NodeRecord> nodes,
     if (record.role == v1::GATEWAY) gateways_.insert_or_assign(record.site, name);
     nodes_.insert_or_assign(name, Node{std::move(record)});
   }
-  RecomputeAll(&change);
   change.Merge(Tick());
   return change;
 }
