@@ -193,18 +193,22 @@ void GatewayCore::OnSiteMessage(MqttMessage message) {
     case TopicKind::kState:
       PublishUp(relay_.OnState(topic->node, std::move(message.payload), now));
       break;
-    case TopicKind::kResult:
-      if (!relay_.IsMember(topic->node)) {
-        relay_.CountStranger();
-        break;
-      }
-      metrics_.forwarded_up.Add();
-      if (cloud_ != nullptr)
-        (void)cloud_->Publish(message.topic, std::move(message.payload), 1, false);
-      break;
+    case TopicKind::kResult: HandleResult(topic->node, std::move(message)); break;
     default: HandleEvents(topic->node, message);
   }
   wake_.notify_one();
+}
+
+void GatewayCore::HandleResult(const std::string& device, MqttMessage message) {
+  v1::CommandResult result;
+  if (!relay_.IsMember(device)) {
+    relay_.CountStranger();
+  } else if (!result.ParseFromString(message.payload)) {
+    ++malformed_;
+  } else if (cloud_ != nullptr) {
+    metrics_.forwarded_up.Add();
+    (void)cloud_->Publish(std::move(message.topic), std::move(message.payload), 1, false);
+  }
 }
 
 void GatewayCore::HandleEvents(const std::string& device, const MqttMessage& message) {
@@ -230,7 +234,8 @@ void GatewayCore::HandleEvents(const std::string& device, const MqttMessage& mes
     }
     return NoteFailure(taken.error());
   }
-  store_trouble_.clear();
+  // What was had already needed no room.
+  if (taken->fresh > 0) store_trouble_.clear();
   metrics_.batches.Add();
   metrics_.events.Add(taken->fresh);
   metrics_.events_doubled.Add(taken->doubled);
@@ -301,7 +306,7 @@ void GatewayCore::OnCloudMessage(MqttMessage message) {
     case TopicKind::kAck: {
       v1::Ack ack;
       if (!ack.ParseFromString(message.payload)) {
-        metrics_.malformed.Add();
+        ++malformed_;
         break;
       }
       NoteFailure(sender_->OnAck(ack));
@@ -327,7 +332,7 @@ void GatewayCore::HandleDesired(const std::string& device, const MqttMessage& me
   }
   v1::Desired desired;
   if (!desired.ParseFromString(message.payload) || desired.device() != device) {
-    metrics_.malformed.Add();
+    ++malformed_;
     return;
   }
   const Result<bool> news = store_->KeepDesired(device, desired, message.payload);

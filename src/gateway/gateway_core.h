@@ -56,6 +56,7 @@ class GatewayCore {
 
   // Under the lock.
   void HandleEvents(const std::string& device, const MqttMessage& message);
+  void HandleResult(const std::string& device, MqttMessage message);
   void HandleDesired(const std::string& device, const MqttMessage& message);
   void HandleOwnDesired(const v1::Desired& desired);
   void ForgetDevices(const std::vector<std::string>& gone);
@@ -92,6 +93,7 @@ class GatewayCore {
   std::map<std::string, PendingAck> acks_;
   std::string store_trouble_;
   Nanos store_failed_ = 0;
+  std::uint64_t malformed_ = 0;  // messages, besides those that the relay counts
   std::uint64_t state_sequence_ = 0;
   std::string state_meaning_;  // of the last own state
   Nanos state_sent_ = 0;

@@ -140,7 +140,7 @@ void GatewayCore::UpdateMetrics() {
   metrics_.resident_bytes.Set(static_cast<double>(ResidentBytes()));
   const std::lock_guard lock(mutex_);
   GatewayMetrics::Follow(metrics_.strangers, relay_.strangers());
-  GatewayMetrics::Follow(metrics_.malformed, relay_.malformed());
+  GatewayMetrics::Follow(metrics_.malformed, relay_.malformed() + malformed_);
   metrics_.devices_online.Set(relay_.online());
   if (const Result<OutboxView> view = store_->outbox()->View()) {
     metrics_.outbox_waiting.Set(static_cast<double>(view->counters.waiting));

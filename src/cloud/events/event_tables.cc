@@ -273,6 +273,28 @@ Result<std::int64_t> EventTables::Expire(std::string_view table, std::int64_t be
   return gone;
 }
 
+// Bytes of pages in use: what deleting takes away at once, while the file shrinks a little later.
+Result<std::int64_t> EventTables::UsedBytes() {
+  SELVEDGE_ASSIGN_OR_RETURN(const auto pages, database_->QueryInt("PRAGMA page_count"));
+  SELVEDGE_ASSIGN_OR_RETURN(const auto unused, database_->QueryInt("PRAGMA freelist_count"));
+  SELVEDGE_ASSIGN_OR_RETURN(const auto size, database_->QueryInt("PRAGMA page_size"));
+  return (pages.value_or(0) - unused.value_or(0)) * size.value_or(0);
+}
+
+// Some of the oldest, about as many as are too many; 0 where there is room. Events are most of it.
+Result<std::int64_t> EventTables::ExpireForRoom() {
+  SELVEDGE_ASSIGN_OR_RETURN(const std::int64_t used, UsedBytes());
+  if (used <= options_.max_bytes) return 0;
+  SELVEDGE_ASSIGN_OR_RETURN(const auto span,
+                            database_->QueryInt("SELECT max(cursor) - min(cursor) + 1 FROM event"));
+  const double share = static_cast<double>(used - options_.max_bytes) / static_cast<double>(used);
+  const auto rows = static_cast<int>(
+      std::clamp(share * static_cast<double>(span.value_or(0)), 50.0, 1.0 * kExpireAtOnce));
+  SELVEDGE_ASSIGN_OR_RETURN(const std::int64_t events, Expire("event", INT64_MAX, rows));
+  if (events > 0) return events;
+  return Expire("aggregate", INT64_MAX, rows);
+}
+
 Status EventTables::Tidy() {
   const std::int64_t too_old = clock_.Wall() / kMillisecond - options_.keep_ms;
   std::int64_t gone = 0;
@@ -284,15 +306,9 @@ Status EventTables::Tidy() {
       if (rows < kExpireAtOnce) break;
     }
   }
-  for (int round = 0; round < kRoomRounds && database_->FileBytes() > options_.max_bytes; ++round) {
-    SELVEDGE_ASSIGN_OR_RETURN_STATUS(const std::int64_t events,
-                                     Expire("event", INT64_MAX, kRoomAtOnce));
-    std::int64_t rows = events;
-    if (events == 0) {
-      SELVEDGE_ASSIGN_OR_RETURN_STATUS(rows, Expire("aggregate", INT64_MAX, kRoomAtOnce));
-    }
+  for (int round = 0; round < kExpireRounds; ++round) {
+    SELVEDGE_ASSIGN_OR_RETURN_STATUS(const std::int64_t rows, ExpireForRoom());
     gone += rows;
-    SELVEDGE_RETURN_IF_ERROR(database_->GiveBackSpace());
     if (rows == 0) break;
   }
   return gone > 0 ? database_->GiveBackSpace() : OkStatus();

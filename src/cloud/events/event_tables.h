@@ -29,7 +29,8 @@ namespace selvedge {
 
 struct EventTablesOptions {
   std::int64_t keep_ms = std::int64_t{30} * 86'400 * 1000;
-  std::int64_t max_bytes = std::int64_t{2} << 30;  // on disk, both tables
+  // Of both tables; the write-ahead log, a few MiB, comes on top.
+  std::int64_t max_bytes = std::int64_t{2} << 30;
 };
 
 struct StoredEvent {
@@ -110,6 +111,8 @@ class EventTables {
   Result<bool> Insert(std::string_view site, const v1::Event& event, StoredEvent* stored);
   Result<bool> Insert(std::string_view site, const v1::Aggregate& aggregate);
   Status Count(std::string_view name, std::uint64_t by);
+  Result<std::int64_t> UsedBytes();
+  Result<std::int64_t> ExpireForRoom();
   Result<std::int64_t> Expire(std::string_view table, std::int64_t before_ms, int limit);
 
   std::unique_ptr<Database> database_;

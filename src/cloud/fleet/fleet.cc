@@ -138,8 +138,6 @@ FleetChange Fleet::Restore(std::vector<NodeRecord> nodes,
     if (record.role == v1::GATEWAY) gateways_.insert_or_assign(record.site, name);
     nodes_.insert_or_assign(name, Node{std::move(record)});
   }
-  // What is desired is computed anew by SetRegistry, which follows: without the registry's address
-  // every document would differ.
   change.Merge(Tick());
   return change;
 }

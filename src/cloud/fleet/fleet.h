@@ -51,7 +51,8 @@ class Fleet {
   // `clock` must outlive it.
   Fleet(FleetOptions options, const Clock& clock);
 
-  // At the start, before anything else: what the tables hold.
+  // At the start, before anything else: what the tables hold. Documents stay as they were until
+  // SetRegistry, which belongs after it: an address that is not known yet is no change.
   FleetChange Restore(std::vector<NodeRecord> nodes, std::vector<ApplicationRecord> applications);
 
   // ---- orders, which the tables hold already ----

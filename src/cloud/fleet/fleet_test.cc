@@ -101,12 +101,14 @@ TEST_F(FleetTest, RestoringGivesTheSameDocumentsAndNoNewGenerations) {
   Join("a");
   Birth(ABirth("a", {{"hardware", "jetson"}}));
   fleet_.PutApplications({AnApplication(AManifest("app", kOnJetson))});
-  Fleet again({.registry_url = "https://cloud:5443"}, clock_);
-  const FleetChange change =
-      again.Restore({Get("a")}, {AnApplication(AManifest("app", kOnJetson))});
-  EXPECT_THAT(change.desired, IsEmpty());
+  Fleet again({}, clock_);
+  EXPECT_THAT(again.Restore({Get("a")}, {AnApplication(AManifest("app", kOnJetson))}).desired,
+              IsEmpty());
+  EXPECT_THAT(again.SetRegistry("https://cloud:5443").desired, IsEmpty());
   EXPECT_EQ(again.Find("a")->desired.generation(), Get("a").desired.generation());
   EXPECT_EQ(again.Find("a")->status, NodeStatus::kStale);
+  // What changed while it was away shows.
+  EXPECT_THAT(again.RemoveApplication("app").desired, ElementsAre("a"));
   EXPECT_THAT(again.Find("a")->status_reason, HasSubstr("since the control plane started"));
 }
 

@@ -85,6 +85,7 @@ class CloudProcess {
   Status StartRegistry();
   Status StartBroker();
   Status StartHttp();
+  void ConnectOutputs();
   Status StartMqtt();
   Status WriteWhereWeAre();
   // Starts a server on the wanted port; 0: the one of the last start where it is free, else any.
@@ -113,6 +114,7 @@ class CloudProcess {
   std::unique_ptr<HttpServer> http_server_;
   std::unique_ptr<HttpServer> https_server_;
   std::unique_ptr<MqttClient> mqtt_;
+  std::atomic<MqttClient*> client_{nullptr};  // the same, once it is there
   std::jthread upkeep_;
 };
 
@@ -238,6 +240,31 @@ Status CloudProcess::StartHttp() {
                      add_routes, &http_server_);
 }
 
+// Before anybody can call: a node that joins must be let in by the broker, MQTT or not.
+void CloudProcess::ConnectOutputs() {
+  plane_->SetOutputs(
+      {.publish =
+           [this](const std::string& topic, std::string payload, int qos, bool retain) {
+             MqttClient* const client = client_.load();
+             if (client == nullptr) return UnavailableError("not connected to the broker yet");
+             return client->Publish(topic, std::move(payload), qos, retain);
+           },
+       .members_changed =
+           [this](const std::vector<CloudBrokerNode>& members) {
+             const Status status = broker_->SetAcl(CloudBrokerAcl(kControlPlaneName, members));
+             if (!status.ok()) {
+               log::Error("cloud", "cannot change who may use the broker",
+                          {{"reason", status.message()}});
+             }
+           },
+       .traffic =
+           [this] {
+             const MqttClient* const client = client_.load();
+             const MqttTraffic traffic = client == nullptr ? MqttTraffic{} : client->traffic();
+             return std::pair(traffic.ip_bytes_received(), traffic.ip_bytes_sent());
+           }});
+}
+
 Status CloudProcess::StartMqtt() {
   MqttOptions options{
       .uris = {fmt::format("mqtts://{}:{}",
@@ -260,24 +287,7 @@ Status CloudProcess::StartMqtt() {
                       [this](MqttMessage message) {
                         plane_->OnMessage(message.topic, message.payload, message.retained);
                       }}));
-  plane_->SetOutputs(
-      {.publish =
-           [this](const std::string& topic, std::string payload, int qos, bool retain) {
-             return mqtt_->Publish(topic, std::move(payload), qos, retain);
-           },
-       .members_changed =
-           [this](const std::vector<CloudBrokerNode>& members) {
-             const Status status = broker_->SetAcl(CloudBrokerAcl(kControlPlaneName, members));
-             if (!status.ok()) {
-               log::Error("cloud", "cannot change who may use the broker",
-                          {{"reason", status.message()}});
-             }
-           },
-       .traffic =
-           [this] {
-             const MqttTraffic traffic = mqtt_->traffic();
-             return std::pair(traffic.ip_bytes_received(), traffic.ip_bytes_sent());
-           }});
+  client_.store(mqtt_.get());
   for (const TopicKind kind :
        {TopicKind::kBirth, TopicKind::kState, TopicKind::kEvent, TopicKind::kResult}) {
     SELVEDGE_RETURN_IF_ERROR(mqtt_->Subscribe(TopicName("+", "+", kind), 1));
@@ -306,8 +316,10 @@ Status CloudProcess::Start() {
   SELVEDGE_RETURN_IF_ERROR(OpenState());
   SELVEDGE_RETURN_IF_ERROR(StartRegistry());
   SELVEDGE_RETURN_IF_ERROR(StartBroker());
-  SELVEDGE_RETURN_IF_ERROR(StartMqtt());
+  ConnectOutputs();
   SELVEDGE_RETURN_IF_ERROR(StartHttp());
+  // After the addresses are known: documents hold them.
+  SELVEDGE_RETURN_IF_ERROR(StartMqtt());
   upkeep_ = std::jthread([this](const std::stop_token& stop) { Upkeep(stop); });
   return WriteWhereWeAre();
 }
