@@ -11,6 +11,7 @@
 #include "base/backoff.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/resident_memory.h"
 #include "device/agent/agent.h"
 #include "net/join_client.h"
 #include "trust/token.h"
@@ -159,7 +160,9 @@ int AgentMain(int argc, const char* const* argv, const cli::Termination& termina
   auto agent = Agent::Start(std::move(setup));
   if (!agent) return cli::Fail("agent", agent.error());
   log::Info("agent", "serving", {{"device", identity->name}, {"site", identity->site}});
-  while (termination.Wait(3600 * kSecond) == 0) {
+  // What starting, and now and then a download, needed is given back: devices are small.
+  for (Nanos rest = 10 * kSecond; termination.Wait(rest) == 0; rest = 60 * kSecond) {
+    ReleaseStartupMemory();
   }
   (*agent)->Stop();
   return cli::kExitOk;
