@@ -14,6 +14,7 @@ using google::protobuf::util::MessageDifferencer;
 
 constexpr std::size_t kOldBoots = 8;
 constexpr std::int64_t kClockTroubleMs = 60'000;
+constexpr std::int64_t kGenerationEpochMs = 1'704'067'200'000;  // 2024, as Unix time
 
 std::int64_t ToMs(Nanos t) {
   return t / kMillisecond;
@@ -276,7 +277,7 @@ FleetChange Fleet::OnState(std::string_view site, std::string_view name, v1::Sta
   if (!shows_the_same) change.nodes.insert(node->name);
   if (node->state.generation() > node->desired.generation()) {
     // It knows a later document than we do: ours was restored from an older backup. Ours counts.
-    node->desired.set_generation(node->state.generation() + 1);
+    node->desired.set_generation(NextGeneration(*node));
     change.desired.insert(node->name);
   }
   UpdateStatus(node, &change);
@@ -407,6 +408,13 @@ v1::Desired Fleet::Compute(const Node& node) const {
   return desired;
 }
 
+// Above every generation this name ever had, those included that the tables do not know: before it
+// was deleted, or after the backup that was put back. Given twice, a device would keep the first.
+std::uint64_t Fleet::NextGeneration(const Node& node) const {
+  const std::int64_t time = std::max<std::int64_t>(ToMs(clock_.Wall()) - kGenerationEpochMs, 0);
+  return std::max({node.desired.generation() + 1, node.state.generation() + 1, std::uint64_t(time)});
+}
+
 void Fleet::Recompute(Node* node, FleetChange* change) {
   v1::Desired desired = Compute(*node);
   if (node->desired.generation() > 0 && SameDocument(node->desired, desired)) return;
@@ -414,7 +422,7 @@ void Fleet::Recompute(Node* node, FleetChange* change) {
   for (const auto& service : node->desired.services()) applications.insert(service.application());
   for (const auto& service : desired.services()) applications.insert(service.application());
   change->applications.merge(applications);
-  desired.set_generation(std::max(node->desired.generation(), node->state.generation()) + 1);
+  desired.set_generation(NextGeneration(*node));
   node->desired = std::move(desired);
   change->desired.insert(node->name);
   change->nodes.insert(node->name);

@@ -111,17 +111,18 @@ TEST(CloudDeployment, TheDesiredDocumentSurvivesAKillAndTheDeviceFollowsOn) {
   EXPECT_EQ(cloud.Get("/devices/a")["generation"]["desired"], generation);
   EXPECT_EQ(cloud.Get("/applications")["items"].size(), 1U);
   ASSERT_EQ(cloud.Call("DELETE", "/applications/app").status, 200);
-  EXPECT_TRUE(Await([&] { return device.desired().generation() == generation + 1; }));
+  EXPECT_TRUE(Await([&] { return device.desired().generation() > generation; }));
 }
 
 TEST(CloudDeployment, ADeviceThatIsAheadIsOvertaken) {
   TestCloud cloud;
   TestDevice device(cloud.MakeJoinToken(), "a");
+  static constexpr std::uint64_t kAhead = std::uint64_t{1} << 50;
   device.Report([](v1::State* state) {
-    state->set_generation(std::max<std::uint64_t>(state->generation(), 100));
+    state->set_generation(std::max<std::uint64_t>(state->generation(), kAhead));
   });
   device.Connect();
-  EXPECT_TRUE(Await([&] { return device.desired().generation() == 101; }));
+  EXPECT_TRUE(Await([&] { return device.desired().generation() == kAhead + 1; }));
 }
 
 TEST(CloudDeployment, NoEventIsLostOrDoubledWhenTheCloudIsKilledInTheStream) {
