@@ -412,7 +412,8 @@ v1::Desired Fleet::Compute(const Node& node) const {
 // was deleted, or after the backup that was put back. Given twice, a device would keep the first.
 std::uint64_t Fleet::NextGeneration(const Node& node) const {
   const std::int64_t time = std::max<std::int64_t>(ToMs(clock_.Wall()) - kGenerationEpochMs, 0);
-  return std::max({node.desired.generation() + 1, node.state.generation() + 1, std::uint64_t(time)});
+  return std::max(
+      {node.desired.generation() + 1, node.state.generation() + 1, std::uint64_t(time)});
 }
 
 void Fleet::Recompute(Node* node, FleetChange* change) {
