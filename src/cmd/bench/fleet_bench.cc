@@ -207,8 +207,8 @@ Status FleetBench::AwaitGeneration(const std::map<std::string, std::uint64_t>& b
 }
 
 Status FleetBench::MeasureApply() {
-  // Every agent has the package before the first change is measured; none runs a pipeline, so that
-  // it is the fleet that is measured and not a hundred processes that start on two cores.
+  // The first change brings every agent the package and is not measured. By each of the others every
+  // agent's pipeline (the fake engine, 5 frames a second) is stopped and started anew.
   std::vector<double> seconds;
   for (int change = 0; change <= options_.changes; ++change) {
     Say(fmt::format("change {} of {} ...", change, options_.changes));
