@@ -61,6 +61,25 @@ void MakeOwn(const std::string& folder) {
   }
 }
 
+bool HoldsAny(const std::string& folder) {
+  std::error_code error;
+  for (const auto& entry : fs::recursive_directory_iterator(folder, error)) {
+    if (entry.is_regular_file(error)) return true;
+  }
+  return false;
+}
+
+// The error, and what becomes of what was transferred before it.
+Status Kept(const Status& error, const std::string& partial) {
+  if (HoldsAny(partial + "/blobs") || HoldsAny(partial + "/uploads")) {
+    return {error.code(), error.message() + " (what was transferred is kept in " + partial +
+                              "; the same command goes on from there)"};
+  }
+  std::error_code ignored;
+  fs::remove_all(partial, ignored);
+  return error;
+}
+
 Result<std::string> Pull(const PullOptions& options, const Reference& reference,
                          const cli::ContextFlags& context) {
   SELVEDGE_ASSIGN_OR_RETURN(const cli::Connection connection, context.Resolve());
@@ -76,11 +95,7 @@ Result<std::string> Pull(const PullOptions& options, const Reference& reference,
     auto fetched = FetchPackage(&client, store.get(), reference.repository, reference.target(),
                                 options.variant, /*arch=*/{}, line.Callback(), stop.token());
     line.Clear();
-    if (!fetched) {
-      return Err(Status(fetched.error().code(), fetched.error().message() +
-                                                    " (what was transferred is kept in " + partial +
-                                                    "; the same command goes on from there)"));
-    }
+    if (!fetched) return Err(Kept(fetched.error(), partial));
     package = *std::move(fetched);
     SELVEDGE_RETURN_ERR_IF_ERROR(
         UnpackPackage(store.get(), package, options.folder, Unpack::kLink));
