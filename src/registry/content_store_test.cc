@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "registry/registry_test_util.h"
+#include "store/store_test_util.h"
 
 namespace selvedge {
 namespace {
@@ -324,6 +325,70 @@ TEST_F(ContentStoreTest, WhatAClientWasToldIsThereStaysThroughCollect) {
   ASSERT_TRUE(store_->FindIn("a", *DigestOf(std::string_view("config"))).has_value());
   EXPECT_EQ(store_->Collect()->blobs, 0U);
   AddImage("layer", "1.0");
+}
+
+// What a client was told is there must still be there when its manifest names it, wherever a sweep
+// is at that moment.
+TEST_F(ContentStoreTest, NoSweepComesBetweenFindingAndNaming) {
+  for (int round = 0; round < 40; ++round) {
+    std::vector<std::string> layers;
+    for (int i = 0; i < 10; ++i) {
+      layers.push_back(std::to_string(round) + "." + std::to_string(i));
+      Add(layers.back());
+    }
+    clock_.Advance(2 * 3600 * kSecond);
+    std::thread sweep([&] { EXPECT_TRUE(store_->Collect().has_value()); });
+    for (const std::string& layer : layers) {
+      if (!store_->FindIn("a", Describe(layer).digest)) continue;  // swept before it was asked for
+      const auto put = store_->PutManifest("a", "1.0", kManifestType,
+                                           ManifestOf(Describe(layer), {Describe(layer)}));
+      EXPECT_TRUE(put.has_value()) << put.error().ToString();
+    }
+    sweep.join();
+  }
+}
+
+TEST_F(ContentStoreTest, ARefusedManifestForgetsNoUse) {
+  const std::string layer = Add("layer");
+  const std::string other = Add("other");
+  clock_.Advance(2 * 3600 * kSecond);
+  ASSERT_TRUE(store_->FindIn("a", other).has_value());
+  EXPECT_FALSE(store_
+                   ->PutManifest("a", "1.0", kManifestType,
+                                 ManifestOf(Describe("layer"), {Describe("missing")}))
+                   .has_value());
+  EXPECT_EQ(store_->Collect()->blobs, 1U);  // the layer; the manifest is new
+  EXPECT_TRUE(store_->Find(other).has_value());
+  EXPECT_FALSE(store_->Find(layer).has_value());
+}
+
+TEST_F(ContentStoreTest, AFullDiskRefusesAndLeavesWhatWasThere) {
+  StoreFolder disk;
+  if (const std::string why = disk.MakeSmallDisk(4096); !why.empty()) GTEST_SKIP() << why;
+  auto store = *ContentStore::Open(disk / "store");
+  const auto kept = store->Add("a", "kept");
+  ASSERT_TRUE(kept.has_value());
+  auto upload = *store->BeginUpload("a");
+  const std::string id = upload->id();
+  std::string content;
+  Status status;
+  while (status.ok()) {
+    const std::string piece(100'000, static_cast<char>('a' + content.size() / 100'000 % 26));
+    status = upload->Write(piece);
+    if (status.ok()) content += piece;
+  }
+  EXPECT_EQ(status.code(), StatusCode::kResourceExhausted);
+  EXPECT_THAT(status.message(), HasSubstr("full"));
+  EXPECT_EQ(upload->offset(), content.size());  // what did not fit is not counted
+  upload.reset();
+  EXPECT_EQ(store->Add("a", std::string(500'000, 'y')).error().code(),
+            StatusCode::kResourceExhausted);
+  EXPECT_EQ(ReadAll(*store->Path(kept->digest)), "kept");
+  // With room it goes on.
+  upload = *store->ContinueUpload("a", id);
+  upload->Cancel();
+  upload.reset();
+  EXPECT_TRUE(store->Add("a", std::string(500'000, 'y')).has_value());
 }
 
 TEST_F(ContentStoreTest, EvictTakesWhatWasLongestNotUsed) {
