@@ -234,6 +234,16 @@ TEST(PackageReadTest, HostileIndexesAreRefused) {
   EXPECT_EQ(why(), "it was read");
   index.manifests = {one, one};
   EXPECT_THAT(why(), HasSubstr("twice"));
+  // Without its artifact type the variants' names tell what it is.
+  index.artifact_type = "";
+  index.manifests = {one};
+  EXPECT_EQ(why(), "it was read");
+  index.manifests[0].annotations.clear();
+  EXPECT_THAT(why(), HasSubstr("no package"));
+  index.artifact_type = "application/vnd.example.other";
+  index.manifests = {one};
+  EXPECT_THAT(why(), HasSubstr("no package"));
+  index.artifact_type = kPackageType;
   one.annotations["dev.selvedge.variant"] = "../x";
   index.manifests = {one};
   EXPECT_THAT(why(), HasSubstr("no name"));

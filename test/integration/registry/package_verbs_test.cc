@@ -171,7 +171,7 @@ TEST_F(PackageVerbsTest, OnlyWithTheTokenAndToTheRightRegistry) {
   };
   ExpectSentence(with("", server_.ca(), server_.url()), 1, "--token-file");
   ExpectSentence(with("wrong-but-long-enough", server_.ca(), server_.url()), 1, "not known");
-  TestCa other;
+  TestCa other("another fleet");
   ExpectSentence(with(server_.token(), other.ca_file(), server_.url()), 1, "certificate");
   ExpectSentence(with(server_.token(), server_.ca(), "http://" + server_.host()), 1,
                  server_.host());
