@@ -68,7 +68,7 @@ Status ContentStoreCore::CheckParts(std::string_view repository, const Manifest&
       continue;
     }
     const auto blob =
-        IsLinked(repository, part.digest) ? Find(part.digest) : Err(NotFoundError("not there"));
+        IsLinked(repository, part.digest) ? Look(part.digest) : Err(NotFoundError("not there"));
     if (!blob && blob.error().code() == StatusCode::kNotFound) {
       return NotFoundError("the manifest names the blob " + part.digest +
                            ", which is not there; push it first");

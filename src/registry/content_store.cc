@@ -150,7 +150,7 @@ Status ContentStoreCore::RemoveStrays() {
   return OkStatus();
 }
 
-Result<BlobInfo> ContentStoreCore::Find(const std::string& digest) {
+Result<BlobInfo> ContentStoreCore::Look(const std::string& digest) {
   SELVEDGE_ASSIGN_OR_RETURN(
       const std::optional<std::int64_t> size,
       database_->QueryInt("SELECT size FROM blob WHERE digest = ?", {digest}));
@@ -159,8 +159,17 @@ Result<BlobInfo> ContentStoreCore::Find(const std::string& digest) {
   if (::stat(BlobPath(digest).c_str(), &info) != 0 || info.st_size != *size) {
     return Err(MoveAside(digest));
   }
-  Touch(digest);
   return BlobInfo{digest, static_cast<std::uint64_t>(*size)};
+}
+
+Result<BlobInfo> ContentStoreCore::Find(const std::string& digest) {
+  SELVEDGE_ASSIGN_OR_RETURN(BlobInfo found, Look(digest));
+  Touch(digest);
+  // The sweep removes nothing that was touched before it looked; where it looked first, it is gone.
+  SELVEDGE_ASSIGN_OR_RETURN(const std::optional<std::int64_t> still,
+                            database_->QueryInt("SELECT 1 FROM blob WHERE digest = ?", {digest}));
+  if (!still) return Err(NotFoundError("there is no blob " + digest));
+  return found;
 }
 
 bool ContentStoreCore::IsLinked(std::string_view repository, const std::string& digest) {
@@ -194,13 +203,21 @@ Status ContentStoreCore::FlushTouched() {
     flushed_ms_ = NowMillis();
   }
   if (touched.empty()) return OkStatus();
-  Transaction transaction(database_.get());
-  SELVEDGE_RETURN_IF_ERROR(transaction.status());
-  for (const auto& [digest, used] : touched) {
-    SELVEDGE_RETURN_IF_ERROR(
-        database_->Run("UPDATE blob SET used_ms = ? WHERE digest = ?", {used, digest}));
+  const auto write = [&] {
+    Transaction transaction(database_.get());
+    SELVEDGE_RETURN_IF_ERROR(transaction.status());
+    for (const auto& [digest, used] : touched) {
+      SELVEDGE_RETURN_IF_ERROR(
+          database_->Run("UPDATE blob SET used_ms = ? WHERE digest = ?", {used, digest}));
+    }
+    return transaction.Commit();
+  };
+  const Status status = write();
+  if (!status.ok()) {  // the next time, then; what was touched again meanwhile is newer
+    const std::lock_guard lock(touched_mutex_);
+    touched_.merge(touched);
   }
-  return transaction.Commit();
+  return status;
 }
 
 Status ContentStoreCore::MoveAside(const std::string& digest) {
@@ -282,18 +299,21 @@ Result<BlobInfo> ContentStoreCore::Add(std::string_view repository, std::string_
   return BlobInfo{digest, content.size()};
 }
 
-Status ContentStoreCore::Remove(const std::vector<BlobInfo>& blobs) {
+Status ContentStoreCore::Remove(std::vector<BlobInfo>* blobs) {
   {
     Transaction transaction(database_.get(), Transaction::Purpose::kFreeing);
     SELVEDGE_RETURN_IF_ERROR(transaction.status());
-    for (const BlobInfo& blob : blobs) {
+    // Whoever finds a blob touches it first and looks again afterwards (see Find).
+    const std::lock_guard lock(touched_mutex_);
+    std::erase_if(*blobs, [this](const BlobInfo& blob) { return touched_.contains(blob.digest); });
+    for (const BlobInfo& blob : *blobs) {
       SELVEDGE_RETURN_IF_ERROR(database_->Run("DELETE FROM blob WHERE digest = ?", {blob.digest}));
       SELVEDGE_RETURN_IF_ERROR(
           database_->Run("DELETE FROM repository_blob WHERE digest = ?", {blob.digest}));
     }
     SELVEDGE_RETURN_IF_ERROR(transaction.Commit());
   }
-  for (const BlobInfo& blob : blobs) (void)::unlink(BlobPath(blob.digest).c_str());
+  for (const BlobInfo& blob : *blobs) (void)::unlink(BlobPath(blob.digest).c_str());
   return OkStatus();
 }
 

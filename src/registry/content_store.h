@@ -3,9 +3,10 @@
 // ContentStore: content-addressed blobs in a folder, and which repositories, manifests and tags use
 // them.
 //
-//   FOLDER/blobs/ab/abcdef…   a blob under its SHA-256, whole and on the disk before it has that
-//   name FOLDER/uploads/ID         what was sent so far FOLDER/damaged/           blobs that no
-//   longer matched their name (the last two) FOLDER/registry.db        all else
+//   FOLDER/blobs/ab/abcdef…   a blob under its SHA-256, whole and synced before it has that name
+//   FOLDER/uploads/ID         what was sent so far
+//   FOLDER/damaged/           blobs that no longer matched their name (the last two)
+//   FOLDER/registry.db        all else
 //
 // Owned by the process that serves or downloads; one per folder. Thread-safe; calls wait for the
 // disk. A kill at any instant leaves a whole store: what was answered with OK is there, anything

@@ -46,6 +46,10 @@ class ContentStoreCore {
   std::string BlobPath(const std::string& digest) const;
   std::string UploadPath(std::string_view id) const;
 
+  // Whether it is there, without marking it as used: for who holds `publish_mutex`.
+  Result<BlobInfo> Look(const std::string& digest);
+  // The same, and marks it: what was found here is not swept before its grace is over. Not within a
+  // transaction, which may be rolled back.
   Result<BlobInfo> Find(const std::string& digest);
   bool IsLinked(std::string_view repository, const std::string& digest);
   Status Link(std::string_view repository, const std::string& digest);
@@ -61,8 +65,9 @@ class ContentStoreCore {
   // Gives a finished file, synced, the name of its digest.
   Status Publish(const std::string& file, const std::string& digest, std::uint64_t size);
   Result<BlobInfo> Add(std::string_view repository, std::string_view content);
-  // Deletes rows and files of these blobs; `publish_mutex` is held.
-  Status Remove(const std::vector<BlobInfo>& blobs);
+  // Deletes rows and files of these blobs, but for those that were found since FlushTouched, which
+  // it takes out of the list. `publish_mutex` is held.
+  Status Remove(std::vector<BlobInfo>* blobs);
 
   Result<std::shared_ptr<UploadState>> NewUpload(std::string_view repository, std::string id);
   // Of an upload of that repository; NotFound.

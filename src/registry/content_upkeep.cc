@@ -48,14 +48,14 @@ Result<ContentStore::Collected> ContentStore::Collect() {
     // Within the lock, so that a client that was just told "it is there" finds it when it names it.
     SELVEDGE_RETURN_ERR_IF_ERROR(core_->FlushTouched());
     SELVEDGE_ASSIGN_OR_RETURN(
-        const std::vector<BlobInfo> blobs,
+        std::vector<BlobInfo> blobs,
         ReadBlobs(core_->database()->Query(
             "SELECT digest, size FROM blob WHERE used_ms < ? "
             "AND NOT EXISTS (SELECT 1 FROM manifest WHERE manifest.digest = blob.digest) "
             "AND NOT EXISTS (SELECT 1 FROM manifest_part WHERE part = blob.digest) LIMIT ?",
             {before, kAtOnce})));
     if (blobs.empty()) break;
-    SELVEDGE_RETURN_ERR_IF_ERROR(core_->Remove(blobs));
+    SELVEDGE_RETURN_ERR_IF_ERROR(core_->Remove(&blobs));
     Count(blobs, &collected);
   }
   SELVEDGE_RETURN_ERR_IF_ERROR(core_->database()->GiveBackSpace());
@@ -82,7 +82,7 @@ Result<ContentStore::Collected> ContentStore::Evict(std::uint64_t max_bytes) {
     while (count < blobs.size() && left > max_bytes) left -= std::min(left, blobs[count++].size);
     if (count == 0) return collected;
     blobs.resize(count);
-    SELVEDGE_RETURN_ERR_IF_ERROR(core_->Remove(blobs));
+    SELVEDGE_RETURN_ERR_IF_ERROR(core_->Remove(&blobs));
     Count(blobs, &collected);
   }
 }

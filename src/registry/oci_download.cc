@@ -57,6 +57,11 @@ class Downloading {
     return UnavailableError(report.ToStatus().message());
   }
 
+  // After a failure: an upload of which nothing came is of no use to anybody.
+  void LeaveNothingEmpty() {
+    if (upload_ != nullptr && upload_->offset() == 0) upload_->Cancel();
+  }
+
  private:
   struct DataLossReport {
     std::string host;
@@ -126,7 +131,10 @@ Status OciClient::Download(const std::string& repository, const Descriptor& blob
     if (progress) progress(blob.size, blob.size);
     return OkStatus();
   }
-  return core_->WithRetries(stop, [&](bool* further) { return downloading.Once(further); });
+  Status status =
+      core_->WithRetries(stop, [&](bool* further) { return downloading.Once(further); });
+  if (!status.ok()) downloading.LeaveNothingEmpty();
+  return status;
 }
 
 }  // namespace selvedge

@@ -199,7 +199,7 @@ HttpResponse OciServerCore::GetUpload(const OciRoute& route) {
   return response;
 }
 
-HttpResponse OciServerCore::AnswerManifest(const OciRoute& route) {
+HttpResponse OciServerCore::AnswerManifest(const HttpRequest& request, const OciRoute& route) {
   auto manifest = store_.GetManifest(route.name, route.item);
   if (!manifest) return OciErrorOf(manifest.error(), "MANIFEST_UNKNOWN");
   HttpResponse response;
@@ -207,7 +207,7 @@ HttpResponse OciServerCore::AnswerManifest(const OciRoute& route) {
   response.body = std::move(manifest->bytes);
   response.headers = {{"Docker-Content-Digest", manifest->digest},
                       {"ETag", "\"" + manifest->digest + "\""}};
-  bytes_sent += response.body.size();
+  if (request.method != "HEAD") bytes_sent += response.body.size();
   return response;
 }
 
@@ -220,8 +220,13 @@ HttpResponse OciServerCore::AnswerBlob(const HttpRequest& request, const OciRout
   if (!file) return OciErrorOf(file.error(), "BLOB_UNKNOWN");
   HttpResponse response = AnswerWithFile(request, *std::move(file), "application/octet-stream",
                                          "\"" + route.item + "\"");
+  if (response.status == 416) {
+    HttpResponse refusal = OciError(416, "SIZE_INVALID", "the range is not within the blob");
+    refusal.headers = std::move(response.headers);
+    return refusal;
+  }
   response.headers.emplace_back("Docker-Content-Digest", route.item);
-  bytes_sent += response.file_length;
+  if (request.method != "HEAD") bytes_sent += response.file_length;
   return response;
 }
 
@@ -230,11 +235,12 @@ void OciServerCore::GetManifest(const HttpRequest& request, const OciRoute& rout
   if (!IsDigest(route.item) && !IsTag(route.item)) {
     return reply(OciError(404, "MANIFEST_UNKNOWN", "that is neither a tag nor a sha256 digest"));
   }
-  if (options_.mirror == nullptr) return reply(AnswerManifest(route));
+  if (options_.mirror == nullptr) return reply(AnswerManifest(request, route));
   options_.mirror->WantManifest(
       route.name, route.item, WaitOf(request),
-      [self = shared_from_this(), route, reply](const Status& status) {
-        reply(status.ok() ? self->AnswerManifest(route) : MirrorError(status, "MANIFEST_UNKNOWN"));
+      [self = shared_from_this(), request, route, reply](const Status& status) {
+        reply(status.ok() ? self->AnswerManifest(request, route)
+                          : MirrorError(status, "MANIFEST_UNKNOWN"));
       });
 }
 
@@ -293,10 +299,12 @@ void OciServer::Register(HttpServer* server) {
   HttpRouteOptions read;
   read.reply_timeout = kReadTimeout;
   if (core->options().mirror != nullptr) read.reply_timeout = kMirrorTimeout;
-  server->HandlePrefix(
-      "GET", "/v2/",
-      [core](const HttpRequest& request, const HttpReply& reply) { core->Get(request, reply); },
-      read);
+  for (const char* method : {"GET", "HEAD"}) {
+    server->HandlePrefix(
+        method, "/v2/",
+        [core](const HttpRequest& request, const HttpReply& reply) { core->Get(request, reply); },
+        read);
+  }
   server->HandleLater("GET", "/v2", [core](const HttpRequest& request, const HttpReply& reply) {
     core->Get(request, reply);
   });

@@ -41,7 +41,7 @@ class OciServerCore : public std::enable_shared_from_this<OciServerCore> {
   HttpResponse GetUpload(const OciRoute& route);
   void GetManifest(const HttpRequest& request, const OciRoute& route, const HttpReply& reply);
   void GetBlob(const HttpRequest& request, const OciRoute& route, const HttpReply& reply);
-  HttpResponse AnswerManifest(const OciRoute& route);
+  HttpResponse AnswerManifest(const HttpRequest& request, const OciRoute& route);
   HttpResponse AnswerBlob(const HttpRequest& request, const OciRoute& route);
 
   HttpUpload BeginUpload(const HttpRequest& request, const OciRoute& route);

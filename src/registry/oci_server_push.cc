@@ -57,6 +57,7 @@ class ChunkSink : public HttpBodySink {
 
   void Finish(const Status& status, HttpReply reply) override {
     if (!status.ok()) {
+      upload_.reset();  // before the client hears, so that its next request finds nobody at it
       if (status.code() == StatusCode::kInvalidArgument) {
         return reply(OciError(400, "SIZE_INVALID", status.message()));
       }
@@ -64,7 +65,7 @@ class ChunkSink : public HttpBodySink {
     }
     if (digest_.empty()) {
       HttpResponse response = UploadAccepted(202, route_, *upload_);
-      upload_.reset();  // before the client hears, so that its next chunk finds nobody at it
+      upload_.reset();
       return reply(std::move(response));
     }
     const auto blob = upload_->Commit(digest_);

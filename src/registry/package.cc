@@ -47,6 +47,17 @@ Result<PackageVariant> ReadVariant(const Descriptor& descriptor) {
   return variant;
 }
 
+// Copied by tools from before OCI 1.1 (skopeo 1.9) an index loses its artifact type, and nothing
+// else.
+bool IsPackage(const Manifest& manifest) {
+  if (!manifest.is_index) return false;
+  if (!manifest.artifact_type.empty()) return manifest.artifact_type == kPackageType;
+  return !manifest.manifests.empty() &&
+         std::ranges::all_of(manifest.manifests, [](const Descriptor& one) {
+           return !one.Annotation("dev.selvedge.variant").empty();
+         });
+}
+
 // A file that is at the same time a folder of another.
 bool Clash(const std::set<std::string>& paths) {
   for (const std::string& path : paths) {
@@ -90,7 +101,7 @@ const PackageVariant* PackageIndex::Find(std::string_view name, std::string_view
 
 Result<PackageIndex> ReadPackageIndex(std::string_view bytes) {
   SELVEDGE_ASSIGN_OR_RETURN(const Manifest manifest, ParseManifest(bytes, {}));
-  if (!manifest.is_index || manifest.artifact_type != kPackageType) {
+  if (!IsPackage(manifest)) {
     return Err(
         Wrong("it is no package of a model, but " +
               (manifest.artifact_type.empty() ? manifest.media_type : manifest.artifact_type)));

@@ -102,6 +102,7 @@ Result<PushedPackage> PushPackage(OciClient* client, const BuiltPackage& package
 // there on available without the network. `variant` empty: all that run on `arch` (empty: all).
 struct FetchedPackage {
   std::string digest;  // of the index
+  std::uint64_t index_bytes = 0;
   PackageIndex index;
   std::vector<PackageContent> contents;  // of the variants fetched, in the order of the index
   std::vector<std::string> variants;     // their names
@@ -116,6 +117,10 @@ Result<FetchedPackage> FetchPackage(OciClient* client, ContentStore* store,
 Result<FetchedPackage> OpenPackage(ContentStore* store, const std::string& repository,
                                    const std::string& reference, const std::string& variant = {},
                                    const std::string& arch = {});
+
+// Index and manifests only, of all variants; nothing is kept anywhere.
+Result<FetchedPackage> DescribePackage(OciClient* client, const std::string& repository,
+                                       const std::string& reference, std::stop_token stop = {});
 
 // Lays the files out in `folder`, which is made or completed: in a folder beside it first, which
 // then takes its name, so that it is there whole or not at all. An existing folder is replaced.

@@ -64,6 +64,7 @@ Result<FetchedPackage> ReadPackage(const std::string& reference, const std::stri
   FetchedPackage package;
   SELVEDGE_ASSIGN_OR_RETURN(const StoredManifest index, get(reference));
   package.digest = index.digest;
+  package.index_bytes = index.bytes.size();
   SELVEDGE_ASSIGN_OR_RETURN(package.index, ReadPackageIndex(index.bytes));
   SELVEDGE_ASSIGN_OR_RETURN(const auto chosen, Choose(package.index, variant, arch));
   for (const PackageVariant* one : chosen) {
@@ -153,6 +154,13 @@ Result<FetchedPackage> FetchPackage(OciClient* client, ContentStore* store,
     done += blob.size;
   }
   return package;
+}
+
+Result<FetchedPackage> DescribePackage(OciClient* client, const std::string& repository,
+                                       const std::string& reference, std::stop_token stop) {
+  return ReadPackage(reference, /*variant=*/{}, /*arch=*/{}, [&](const std::string& which) {
+    return client->GetManifest(repository, which, stop);
+  });
 }
 
 Result<FetchedPackage> OpenPackage(ContentStore* store, const std::string& repository,

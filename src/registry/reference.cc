@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string>
 
+#include "base/utf8.h"
+
 namespace selvedge {
 namespace {
 
@@ -52,7 +54,9 @@ bool IsHostName(std::string_view text) {
 // For messages: what was given, short and on one line.
 std::string Quoted(std::string_view text) {
   std::string shown = "\"";
-  for (const char c : text.substr(0, 100)) shown += c < ' ' || c == 127 ? '?' : c;
+  for (const char c : ValidUtf8(text.substr(0, 100))) {
+    shown += (static_cast<unsigned char>(c) < ' ' || c == 127) ? '?' : c;
+  }
   return shown + (text.size() > 100 ? "…\"" : "\"");
 }
 

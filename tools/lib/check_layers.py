@@ -70,7 +70,8 @@ SUBFOLDERS = {
         "tune": ("cli",),
         "run": ("cli", "tune"),
         "eval": ("cli",),
-        "inspect": ("cli",),
+        # Whom it talks to and how sizes are shown it shares with push and pull.
+        "inspect": ("cli", "registry"),
         # push, pull, registry
         "registry": ("cli",),
         # apply, get, describe, delete, devices, events, token: clients of the control plane's API

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# What is fetched into .deps, pinned by hash: inference engines, their headers, the demo video, promtool.
+# What is fetched into .deps, pinned by hash: inference engines, their headers, the demo video, and what tests
+# use: promtool, registry clients.
 # Nothing here needs root. Sourced by tools/setup.
 
 # Parts of the OpenVINO wheel that are used: headers, the runtime, the CPU plugin, the readers of our formats.
@@ -60,6 +61,7 @@ describe() {
     video) echo "demo video vtest.avi (Debian package opencv-doc)" ;;
     tflite) echo "TensorFlow Lite (Maven)" ;;
     promtool) echo "promtool, to validate metrics" ;;
+    oras | crane) echo "$1, a registry client of others (built by Go)" ;;
     python) echo "NumPy, OpenCV and ONNX Runtime for Python, to compare with" ;;
   esac
 }
@@ -73,7 +75,7 @@ result_of() {
     openvino) echo openvino/lib/libopenvino.so ;;
     video) echo video/vtest.avi ;;
     tflite) echo tflite/lib/libjnitensorflowlite.so ;;
-    promtool) echo bin/promtool ;;
+    promtool | oras | crane) echo "bin/$1" ;;
     python) echo python/numpy/__init__.py ;;
   esac
 }
@@ -95,6 +97,7 @@ fetch_item() {
     video) fetch_video "$work" ;;
     tflite) fetch_tflite "$work" ;;
     promtool) fetch_promtool "$work" ;;
+    oras | crane) fetch_go_client "$item" "$work" || return 0 ;;
     python) fetch_python "$work" ;;
   esac
   fingerprint "$item" >"$DEPS/.stamps/$item"
@@ -108,16 +111,22 @@ put() {
   mv -- "$1" "$DEPS/$2"
 }
 
-# retry WHAT COMMAND...: three tries, then one sentence; the command's own words are shown only on failure.
-retry() {
-  local what=$1 log=$DEPS/.work/download.log attempt
-  shift
+# try_thrice COMMAND...: the last words of a command that fails three times are shown.
+try_thrice() {
+  local log=$DEPS/.work/download.log attempt
   for attempt in 1 2 3; do
     if "$@" >"$log" 2>&1; then return 0; fi
     sleep "$attempt"
   done
   tail -n 15 -- "$log" >&2
-  die "Downloading $what failed three times; the last words are above. Check the network (pip, apt and Maven
+  return 1
+}
+
+# retry WHAT COMMAND...: the same, then one sentence.
+retry() {
+  local what=$1
+  shift
+  try_thrice "$@" || die "Downloading $what failed three times; the last words are above. Check the network (pip, apt and Maven
 each have their own proxy setting), then start this again: what is complete is not fetched twice."
 }
 
@@ -218,6 +227,21 @@ fetch_promtool() {
   debian_file promtool "$1"
   verify promtool "$1/root/usr/bin/promtool" "$(pin_hash "promtool-$ARCH")"
   put "$1/root/usr/bin/promtool" bin/promtool
+}
+
+# fetch_go_client NAME WORK: through the module proxy, which Go checks against its checksum database. Nobody
+# needs it but tests that skip without it: where it cannot be had, the rest goes on.
+fetch_go_client() {
+  local name=$1 work=$2 module actual
+  module=$(pin_line "$name" | awk '{ print $4 }')
+  if ! try_thrice env GOBIN="$work/out" CGO_ENABLED=0 GOFLAGS=-trimpath go install "$module"; then
+    note "$name could not be built (above is why): the tests that use it will be skipped."
+    return 1
+  fi
+  actual=$(go version -m "$work/out/$name" | awk '$1 == "mod" { print $4 }')
+  [[ $actual == "$(pin_hash "$name")" ]] ||
+    die "$name is not what tools/packages/pins.txt names ($actual, expected $(pin_hash "$name")): it was not used."
+  put "$work/out/$name" "bin/$name"
 }
 
 fetch_python() {

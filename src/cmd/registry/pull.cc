@@ -61,34 +61,72 @@ void MakeOwn(const std::string& folder) {
   }
 }
 
+bool HoldsAny(const std::string& folder) {
+  std::error_code error;
+  for (const auto& entry : fs::recursive_directory_iterator(folder, error)) {
+    if (entry.is_regular_file(error)) return true;
+  }
+  return false;
+}
+
+// Whether the same command may do better later, with what was transferred before.
+bool CanGoOn(StatusCode code) {
+  return code == StatusCode::kUnavailable || code == StatusCode::kDeadlineExceeded ||
+         code == StatusCode::kCancelled || code == StatusCode::kAborted ||
+         code == StatusCode::kResourceExhausted || code == StatusCode::kUnauthenticated;
+}
+
+// The error, and what becomes of what was transferred before it.
+Status Kept(const Status& error, const std::string& partial) {
+  if (CanGoOn(error.code()) && (HoldsAny(partial + "/blobs") || HoldsAny(partial + "/uploads"))) {
+    return {error.code(), error.message() + " (what was transferred is kept in " + partial +
+                              "; the same command goes on from there)"};
+  }
+  std::error_code ignored;
+  fs::remove_all(partial, ignored);
+  return error;
+}
+
+// It is removed in the end: nothing of somebody else's may lie there.
+Status CheckPartial(const std::string& partial) {
+  std::error_code error;
+  if (!fs::exists(partial, error) || fs::exists(partial + "/registry.db", error)) return OkStatus();
+  if (fs::is_directory(partial, error) && fs::is_empty(partial, error)) return OkStatus();
+  return AlreadyExistsError(partial +
+                            " is there and none of ours, but needed for the download; give "
+                            "another folder or move it away");
+}
+
+Result<FetchedPackage> FetchInto(const std::string& partial, const PullOptions& options,
+                                 const Reference& reference, OciClient* client) {
+  const StopOnSignal stop;
+  SELVEDGE_ASSIGN_OR_RETURN(const auto store, ContentStore::Open(partial));
+  TransferLine line;
+  auto fetched = FetchPackage(client, store.get(), reference.repository, reference.target(),
+                              options.variant, /*arch=*/{}, line.Callback(), stop.token());
+  line.Clear();
+  if (!fetched) return fetched;
+  SELVEDGE_RETURN_ERR_IF_ERROR(UnpackPackage(store.get(), *fetched, options.folder, Unpack::kLink));
+  return fetched;
+}
+
 Result<std::string> Pull(const PullOptions& options, const Reference& reference,
                          const cli::ContextFlags& context) {
   SELVEDGE_ASSIGN_OR_RETURN(const cli::Connection connection, context.Resolve());
   SELVEDGE_RETURN_ERR_IF_ERROR(CheckFolder(options));
-  const StopOnSignal stop;
-  OciClient client(ClientOptions(connection));
   // Beside the folder, so that files are linked, not copied; it stays where this is cut off.
   const std::string partial = options.folder + ".partial";
-  FetchedPackage package;
-  {
-    SELVEDGE_ASSIGN_OR_RETURN(const auto store, ContentStore::Open(partial));
-    TransferLine line;
-    auto fetched = FetchPackage(&client, store.get(), reference.repository, reference.target(),
-                                options.variant, /*arch=*/{}, line.Callback(), stop.token());
-    line.Clear();
-    if (!fetched) {
-      return Err(Status(fetched.error().code(), fetched.error().message() +
-                                                    " (what was transferred is kept in " + partial +
-                                                    "; the same command goes on from there)"));
-    }
-    package = *std::move(fetched);
-    SELVEDGE_RETURN_ERR_IF_ERROR(
-        UnpackPackage(store.get(), package, options.folder, Unpack::kLink));
+  SELVEDGE_RETURN_ERR_IF_ERROR(CheckPartial(partial));
+  OciClient client(ClientOptions(connection));
+  const auto package = FetchInto(partial, options, reference, &client);
+  if (!package && package.error().code() == StatusCode::kFailedPrecondition) {
+    return Err(package.error());  // another pull is at it
   }
+  if (!package) return Err(Kept(package.error(), partial));
   std::error_code ignored;
   fs::remove_all(partial, ignored);
   MakeOwn(options.folder);
-  return Report(options, reference, package);
+  return Report(options, reference, *package);
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ namespace {
 constexpr std::array kVerbs = {
     Verb{"run", "run one pipeline: capture, infer, track, decide, publish", nullptr},
     Verb{"tune", "measure engines, variants and threads on this machine and choose", nullptr},
-    Verb{"inspect", "show a model: inputs, outputs, engines that load it, what its card says",
+    Verb{"inspect", "show a model or a package: what it holds, engines that load it, its card",
          nullptr},
     Verb{"eval", "measure recorded detections against labels", EvalMain},
     Verb{"push", "make a package of a model and send it to the registry", PushMain},
