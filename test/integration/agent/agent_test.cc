@@ -42,27 +42,15 @@ bool Runs(const v1::ServiceStatus& service) {
 
 class AgentTest : public ::testing::Test {
  protected:
-  AgentTest() : site_(&fleet_), agent_(&fleet_, site_) {}
+  AgentTest() : site_(&fleet_), agent_(fleet_ / "device", fleet_ / "agent.out") {
+    WriteIdentity(agent_.state(), &fleet_, site_);
+  }
 
   Result<HttpAnswer> Get(const std::string& url) {
     HttpClient client({.proxy = "none"});
     HttpCall call;
     call.url = url;
     return client.Call(call);
-  }
-
-  // Every frame from the first to the last that came is there, once.
-  void ExpectNoFrameMissing() {
-    std::set<std::uint64_t> frames;
-    for (const v1::Event& event : site_.events()) {
-      EXPECT_EQ(event.device(), kDevice);
-      EXPECT_EQ(event.pipeline(), "safety/detector");
-      EXPECT_TRUE(frames.insert(event.frame()).second) << "frame " << event.frame() << " twice";
-    }
-    ASSERT_FALSE(frames.empty());
-    EXPECT_EQ(*frames.begin(), 0u);
-    EXPECT_EQ(*frames.rbegin(), frames.size() - 1);
-    EXPECT_EQ(site_.doubled(), 0u);
   }
 
   TestFleet fleet_;
@@ -126,7 +114,7 @@ TEST_F(AgentTest, RunsWhatIsDesiredAndReports) {
   EXPECT_EQ(agent_.Terminate(), 0);
   EXPECT_TRUE(agent_.Services().empty());
   EXPECT_TRUE(site_.AwaitBirth([](const v1::Birth& birth) { return !birth.online(); }));
-  ExpectNoFrameMissing();
+  site_.ExpectNoFrameMissing();
 }
 
 TEST_F(AgentTest, ASnapshotComesWherePrivacyAllowsIt) {
@@ -178,7 +166,7 @@ TEST_F(AgentTest, KilledItFindsItsServicesAgainAndNothingIsLostOrDoubled) {
   ASSERT_TRUE(site_.AwaitEvents(site_.events().size() + 20));
   EXPECT_EQ(agent_.Services(), running);
   EXPECT_EQ(agent_.Terminate(), 0);
-  ExpectNoFrameMissing();
+  site_.ExpectNoFrameMissing();
 }
 
 TEST_F(AgentTest, WithoutABrokerEverythingGoesOnAndArrivesAfterwards) {
@@ -192,7 +180,7 @@ TEST_F(AgentTest, WithoutABrokerEverythingGoesOnAndArrivesAfterwards) {
     ASSERT_TRUE(site_.AwaitEvents(site_.events().size() + 30));
   }
   EXPECT_EQ(agent_.Terminate(), 0);
-  ExpectNoFrameMissing();
+  site_.ExpectNoFrameMissing();
 }
 
 TEST_F(AgentTest, AfterARebootWithNoNetworkServicesStartFromDisk) {

@@ -14,8 +14,6 @@
 #include "base/file.h"
 #include "net/free_port.h"
 #include "net/mqtt/broker_acl.h"
-#include "registry/oci_client.h"
-#include "registry/package.h"
 
 namespace selvedge {
 namespace {
@@ -102,8 +100,8 @@ void FakeSite::StartRegistry() {
   registry_port_ = http_->port();
 }
 
-std::string FakeSite::Push(const std::string& version, const std::string& pipeline) {
-  const std::string folder = *fleet_ / ("package-" + version);
+BuiltPackage MakePackage(const std::string& folder, const std::string& version,
+                         const std::string& pipeline) {
   fs::create_directories(folder);
   std::ofstream(folder + "/boxes.fake") << kModel;
   std::string card = kCard;
@@ -113,17 +111,26 @@ std::string FakeSite::Push(const std::string& version, const std::string& pipeli
       << "pipeline: test\n"
          "model: {card: card.yaml, engine: fake, threads: 1, workers: 1}\n"
       << pipeline;
-  const auto built = BuildPackage(folder + "/card.yaml", folder + "/pipeline.yaml");
+  auto built = BuildPackage(folder + "/card.yaml", folder + "/pipeline.yaml");
   EXPECT_TRUE(built.has_value()) << built.error().ToString();
+  return built ? *std::move(built) : BuiltPackage();
+}
+
+OciClientOptions FakeSite::Operator() {
   const TestFleet::Files files = fleet_->Issue("operator");
   OciClientOptions options;
   options.url = registry();
   options.http.tls = {
       .ca_file = fleet_->ca_file(), .certificate_file = files.certificate, .key_file = files.key};
-  OciClient client(std::move(options));
-  const auto pushed = PushPackage(&client, *built, "safety/boxes", version);
+  return options;
+}
+
+std::string FakeSite::Push(const std::string& version, const std::string& pipeline) {
+  const BuiltPackage built = MakePackage(*fleet_ / ("package-" + version), version, pipeline);
+  OciClient client(Operator());
+  const auto pushed = PushPackage(&client, built, "safety/boxes", version);
   EXPECT_TRUE(pushed.has_value()) << pushed.error().ToString();
-  return built->index.digest;
+  return built.index.digest;
 }
 
 v1::ServiceSpec FakeSite::Service(const std::string& digest, const std::string& name) const {
@@ -231,11 +238,23 @@ std::uint64_t FakeSite::doubled() const {
   return doubled_;
 }
 
+void FakeSite::ExpectNoFrameMissing() const {
+  std::set<std::uint64_t> frames;
+  for (const v1::Event& event : events()) {
+    EXPECT_EQ(event.device(), kDevice);
+    EXPECT_EQ(event.pipeline(), "safety/detector");
+    EXPECT_TRUE(frames.insert(event.frame()).second) << "frame " << event.frame() << " twice";
+  }
+  ASSERT_FALSE(frames.empty());
+  EXPECT_EQ(*frames.begin(), 0U);
+  EXPECT_EQ(*frames.rbegin(), frames.size() - 1);
+  EXPECT_EQ(doubled(), 0U);
+}
+
 // --- The process.
 
-AgentProcess::AgentProcess(TestFleet* fleet, const FakeSite& site)
-    : state_(*fleet / "device"), log_(*fleet / "agent.out") {
-  const std::string identity = state_ + "/identity";
+void WriteIdentity(const std::string& state, TestFleet* fleet, const FakeSite& site) {
+  const std::string identity = state + "/identity";
   fs::create_directories(identity);
   const TestFleet::Files files = fleet->Issue(kDevice);
   fs::copy(files.certificate, identity + "/certificate.pem");
@@ -257,12 +276,14 @@ AgentProcess::~AgentProcess() {
   if (::testing::Test::HasFailure()) std::fprintf(stderr, "%s\n", Log().c_str());
 }
 
-void AgentProcess::Start(std::vector<std::string> more) {
+void AgentProcess::Start(const std::vector<std::string>& more,
+                         const std::vector<std::string>& environment) {
   ChildOptions options;
   options.program = SELVEDGE_AGENT;
   options.arguments = {"--state", state_, "--log-level", "debug"};
   options.arguments.insert(options.arguments.end(), more.begin(), more.end());
   options.environment = {"SELVEDGE_CACHE_DIR=" + state_ + "/cache"};
+  options.environment.insert(options.environment.end(), environment.begin(), environment.end());
   options.output_file = log_;
   auto child = ChildProcess::Start(options);
   ASSERT_TRUE(child.has_value()) << child.error().message();

@@ -20,7 +20,9 @@
 #include "net/mqtt/mqtt_client.h"
 #include "proto/fleet.pb.h"
 #include "registry/content_store.h"
+#include "registry/oci_client.h"
 #include "registry/oci_server.h"
+#include "registry/package.h"
 #include "store/database.h"
 #include "store/inbox.h"
 #include "test_fleet.h"
@@ -29,6 +31,10 @@ namespace selvedge {
 
 inline constexpr const char* kSite = "plant-1";
 inline constexpr const char* kDevice = "jetson-1";
+
+// A package of a pipeline with the fake engine, made in `folder`; `pipeline` is added to its file.
+BuiltPackage MakePackage(const std::string& folder, const std::string& version,
+                         const std::string& pipeline);
 
 // What a device talks to.
 class FakeSite {
@@ -43,8 +49,10 @@ class FakeSite {
   void StopRegistry() { http_->Stop(); }
   std::string registry() const { return "https://127.0.0.1:" + std::to_string(registry_port_); }
 
-  // A package of a pipeline with the fake engine; `pipeline` is added to its file. Its digest.
+  // A package as MakePackage makes it. Its digest.
   std::string Push(const std::string& version, const std::string& pipeline);
+  // A client that may push.
+  OciClientOptions Operator();
   // A new generation of the device's document.
   void Want(const std::vector<v1::ServiceSpec>& services, const std::string& registry = {});
   // Whatever it is, as the device's document.
@@ -59,6 +67,8 @@ class FakeSite {
   bool AwaitBirth(const std::function<bool(const v1::Birth&)>& holds);
   std::optional<v1::CommandResult> AwaitResult(const std::string& id);
   bool AwaitEvents(std::size_t count);
+  // Every frame from the first to the last that came is there, once.
+  void ExpectNoFrameMissing() const;
   v1::State state() const;
   std::vector<v1::Event> events() const;
   std::uint64_t doubled() const;
@@ -92,14 +102,18 @@ class FakeSite {
   std::unique_ptr<MqttClient> client_;  // last: it ends first
 };
 
+// The identity of a device that has joined the site, as the agent finds it in its state folder.
+void WriteIdentity(const std::string& state, TestFleet* fleet, const FakeSite& site);
+
 // The process, and everything that it started.
 class AgentProcess {
  public:
-  // Has joined already: its identity is written.
-  AgentProcess(TestFleet* fleet, const FakeSite& site);
+  AgentProcess(std::string state, std::string log)
+      : state_(std::move(state)), log_(std::move(log)) {}
   ~AgentProcess();  // kills it and what it left
 
-  void Start(std::vector<std::string> more = {});
+  void Start(const std::vector<std::string>& more = {},
+             const std::vector<std::string>& environment = {});
   void Kill();                     // SIGKILL
   std::optional<int> Terminate();  // SIGTERM; its exit code
   std::optional<int> Wait();       // for its end
