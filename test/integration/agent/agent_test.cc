@@ -90,6 +90,7 @@ TEST_F(AgentTest, RunsWhatIsDesiredAndReports) {
   EXPECT_EQ(Get(url + "/api/results")->status, 200);
   EXPECT_EQ(Get(url + "/readyz")->status, 200);
   EXPECT_EQ(Get(url + "/live.mjpg")->status, 404);
+  EXPECT_EQ(Get(url + "/snapshot.jpg")->status, 404);
 
   v1::Command logs;
   logs.mutable_logs()->set_lines(50);
@@ -373,6 +374,29 @@ TEST_F(AgentTest, WithoutATokenItSaysWhatToDo) {
   std::ostringstream said;
   said << std::ifstream(fleet_ / "fresh.out").rdbuf();
   EXPECT_THAT(said.str(), HasSubstr("selvedge token create"));
+}
+
+// Else whoever placed something by an engine would take it away for a moment.
+TEST_F(AgentTest, WhatItFoundOutHoldsUntilItIsFoundOutAnew) {
+  const std::string program = fleet_ / "run";
+  const auto write = [&](const std::string& script) {
+    std::ofstream(program) << "#!/bin/sh\n" << script << "\n";
+    fs::permissions(program, fs::perms::owner_all);
+  };
+  write(R"(echo '{"engines": [{"name": "loom", "version": "1.2"}]}')");
+  std::ofstream(fleet_ / "agent.yaml") << "run_program: " << program << "\n";
+  const auto knows = [](const v1::Birth& birth) {
+    return birth.online() && birth.facts().engines_size() == 1 &&
+           birth.facts().engines(0) == "loom 1.2";
+  };
+  agent_.Start({"--config", fleet_ / "agent.yaml"});
+  ASSERT_TRUE(site_.AwaitBirth(knows));
+  EXPECT_EQ(agent_.Terminate(), 0);
+  ASSERT_TRUE(site_.AwaitBirth([](const v1::Birth& birth) { return !birth.online(); }));
+  write("sleep 3600");  // takes its time, and must not keep the agent from anything
+  agent_.Start({"--config", fleet_ / "agent.yaml"});
+  EXPECT_TRUE(site_.AwaitBirth(knows));
+  EXPECT_EQ(agent_.Terminate(), 0);
 }
 
 TEST_F(AgentTest, IdleItIsSmall) {
