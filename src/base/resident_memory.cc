@@ -1,22 +1,22 @@
 #include "base/resident_memory.h"
 
-#include <elf.h>
 #include <link.h>
 #include <malloc.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cstddef>
 #include <cstdint>
-#include <string_view>
 
 namespace selvedge {
 namespace {
 
+// Whether the loader wrote into what is else never written.
 bool HasTextRelocations(const dl_phdr_info& object) {
-  for (int i = 0; i < object.dlpi_phnum; ++i) {
-    if (object.dlpi_phdr[i].p_type != PT_DYNAMIC) continue;
-    const auto* entry =
-        reinterpret_cast<const ElfW(Dyn)*>(object.dlpi_addr + object.dlpi_phdr[i].p_vaddr);
+  for (std::size_t i = 0; i < object.dlpi_phnum; ++i) {
+    const ElfW(Phdr)& header = object.dlpi_phdr[i];
+    if (header.p_type != PT_DYNAMIC) continue;
+    const auto* entry = reinterpret_cast<const ElfW(Dyn)*>(object.dlpi_addr + header.p_vaddr);
     for (; entry->d_tag != DT_NULL; ++entry) {
       if (entry->d_tag == DT_TEXTREL) return true;
       if (entry->d_tag == DT_FLAGS && (entry->d_un.d_val & DF_TEXTREL) != 0) return true;
@@ -25,32 +25,30 @@ bool HasTextRelocations(const dl_phdr_info& object) {
   return false;
 }
 
-int ReleaseObject(dl_phdr_info* object, std::size_t /*size*/, void* released) {
-  // The vDSO is the kernel's, not a file.
-  if (object->dlpi_name != nullptr && std::string_view(object->dlpi_name).starts_with("linux-vdso"))
-    return 0;
+// Called with the loader's lock held: no library comes or goes meanwhile.
+int LetGo(dl_phdr_info* object, std::size_t, void*) {
+  // One that is no file: the kernel's own (vdso).
+  const bool main_program = object->dlpi_name == nullptr || object->dlpi_name[0] == 0;
+  if (!main_program && object->dlpi_name[0] != '/') return 0;
   if (HasTextRelocations(*object)) return 0;
   const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
-  for (int i = 0; i < object->dlpi_phnum; ++i) {
-    const ElfW(Phdr)& segment = object->dlpi_phdr[i];
-    if (segment.p_type != PT_LOAD || (segment.p_flags & PF_W) != 0) continue;
-    const std::uintptr_t begin = (object->dlpi_addr + segment.p_vaddr) & ~(page - 1);
-    const std::uintptr_t end =
-        (object->dlpi_addr + segment.p_vaddr + segment.p_memsz + page - 1) & ~(page - 1);
-    if (madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED) == 0) {
-      *static_cast<std::size_t*>(released) += end - begin;
-    }
+  for (std::size_t i = 0; i < object->dlpi_phnum; ++i) {
+    const ElfW(Phdr)& header = object->dlpi_phdr[i];
+    // What may be written differs from the file.
+    if (header.p_type != PT_LOAD || (header.p_flags & PF_W) != 0) continue;
+    const std::uintptr_t begin = (object->dlpi_addr + header.p_vaddr) / page * page;
+    const std::uintptr_t end = object->dlpi_addr + header.p_vaddr + header.p_filesz;
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): the loader tells addresses as numbers
+    (void)madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
   }
   return 0;
 }
 
 }  // namespace
 
-std::size_t ReleaseStartupMemory() {
+void GiveBackUnusedMemory() {
   malloc_trim(0);
-  std::size_t released = 0;
-  dl_iterate_phdr(ReleaseObject, &released);
-  return released;
+  dl_iterate_phdr(&LetGo, nullptr);
 }
 
 }  // namespace selvedge

@@ -16,6 +16,7 @@ Reconciler::Service* Reconciler::Find(const ServiceKey& key) {
 // ---- What is desired --------------------------------------------------------------------------
 
 void Reconciler::SetDesired(const v1::Desired& desired, Nanos now) {
+  if (shut_down_) return;
   std::map<ServiceKey, const v1::ServiceSpec*> wanted;
   for (const v1::ServiceSpec& spec : desired.services()) wanted.emplace(KeyOf(spec), &spec);
   for (auto& [key, service] : services_) {
@@ -36,6 +37,13 @@ void Reconciler::SetDesired(const v1::Desired& desired, Nanos now) {
     if (Fetch& fetch = fetches_[ContentKeyOf(*spec)]; fetch.state == Content::kFailed) {
       fetch = {};
     }
+  }
+}
+
+void Reconciler::CheckAgain() {
+  if (!options_.check) return;
+  for (auto& [key, service] : services_) {
+    if (service.wanted) service.refusal = options_.check(*service.wanted);
   }
 }
 
@@ -221,7 +229,7 @@ void Reconciler::StepService(const ServiceKey& key, Service* service, Nanos now,
     return;
   }
   if (!service->wanted) {
-    out->push_back({Action::Kind::kForget, key, {}});
+    if (!shut_down_) out->push_back({Action::Kind::kForget, key, {}});
     return;
   }
   if (!service->refusal.ok() || shut_down_) return;
@@ -274,6 +282,11 @@ const v1::ServiceSpec* Reconciler::Running(const ServiceKey& key) const {
   const auto found = services_.find(key);
   if (found == services_.end() || found->second.instance == Instance::kNone) return nullptr;
   return &found->second.running;
+}
+
+const v1::PipelineMetrics* Reconciler::MetricsOf(const ServiceKey& key) const {
+  const auto found = services_.find(key);
+  return found == services_.end() || !found->second.told ? nullptr : &found->second.metrics;
 }
 
 }  // namespace selvedge

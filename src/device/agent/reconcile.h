@@ -55,6 +55,8 @@ class Reconciler {
 
   // ---- What is desired ----
   void SetDesired(const v1::Desired& desired, Nanos now);
+  // The device has changed: whether it can run what is wanted is asked anew.
+  void CheckAgain();
   // Asked for by a person. NotFound where there is no such service, FailedPrecondition where it
   // does not run.
   Status Restart(const ServiceKey& key);
@@ -92,7 +94,10 @@ class Reconciler {
   bool AnythingRuns() const;
   // What runs for this service, if anything does.
   const v1::ServiceSpec* Running(const ServiceKey& key) const;
-  // Everything is stopped and nothing started any more.
+  // What a pipeline last said of itself; null where it does not run or has not said anything.
+  const v1::PipelineMetrics* MetricsOf(const ServiceKey& key) const;
+  // From here on everything is stopped, nothing is started, and nothing is forgotten: it is wanted
+  // again at the next start.
   void ShutDown();
 
  private:

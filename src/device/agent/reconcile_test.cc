@@ -325,8 +325,22 @@ TEST_F(ReconcilerTest, ShuttingDownStopsAllAndStartsNothing) {
   RunFirst();
   reconciler_.ShutDown();
   EXPECT_EQ(Step(), "stop app/svc");
+  Want({Spec(kB)});  // comes too late
+  EXPECT_EQ(Step(), "");
   reconciler_.Ended(kKey, "exit code 0", now_);
+  EXPECT_EQ(Step(), "");  // its log is still there at the next start
   EXPECT_FALSE(reconciler_.AnythingRuns());
+}
+
+TEST_F(ReconcilerTest, ADeviceThatChangedIsAskedAgain) {
+  refusal_ = FailedPreconditionError("no runtime");
+  Want({Spec(kA)});
+  EXPECT_EQ(Step(), "");
+  reconciler_.CheckAgain();
+  EXPECT_EQ(Step(), "");
+  refusal_ = OkStatus();
+  reconciler_.CheckAgain();
+  EXPECT_EQ(Step(), "fetch app/svc 1");
 }
 
 TEST_F(ReconcilerTest, WhatMustStayOnDiskIsWantedOrRunning) {
