@@ -153,6 +153,11 @@ void SimDevice::Wipe() {
   ++disks_;
 }
 
+void SimDevice::SetLabels(std::map<std::string, std::string> labels) {
+  before_.push_back(options_);
+  options_.labels = std::move(labels);
+}
+
 // ---- what is said ------------------------------------------------------------------------------
 
 v1::Birth SimDevice::Birth(bool online) const {
@@ -175,7 +180,7 @@ void SimDevice::SendBirth() {
 }
 
 std::vector<v1::ServiceStatus> SimDevice::Report() {
-  return reconciler_ ? reconciler_->Report(loop_.clock().Wall()) : std::vector<v1::ServiceStatus>();
+  return reconciler_ ? reconciler_->Report(Wall()) : std::vector<v1::ServiceStatus>();
 }
 
 void SimDevice::MaybeSendState() {
@@ -187,7 +192,7 @@ void SimDevice::MaybeSendState() {
   for (v1::ServiceStatus& service : Report()) *state.add_services() = std::move(service);
   if (!pacer_->Due(state, loop_.now())) return;
   state.set_sequence(++sequence_);
-  state.set_time_unix_ns(loop_.clock().Wall());
+  state.set_time_unix_ns(Wall());
   client_.Publish(
       {{options_.site, options_.name, TopicKind::kState}, state.SerializeAsString(), 1, true});
 }
@@ -262,29 +267,35 @@ void SimDevice::Fetch(const v1::ServiceSpec& spec) {
   });
 }
 
-// What runs already and leaves no room for this one yet: what is desired fits, but what it takes
-// the place of may still be ending.
-std::string SimDevice::InTheWay(const v1::ServiceSpec& spec) const {
-  std::vector<const v1::ServiceSpec*> specs = {&spec};
-  for (const auto& [key, process] : processes_) specs.push_back(&process.spec);
-  return OverCapacity(options_.facts, specs);
+// What must hold whenever something is started.
+void SimDevice::CheckStart(const v1::ServiceSpec& spec) {
+  const std::string name = KeyOf(spec).ToString();
+  if (const Status status = CheckSpec(spec, options_.limits); !status.ok()) {
+    violation_(options_.name, name + " is started though " + status.message());
+  }
+  if (processes_.contains(KeyOf(spec))) violation_(options_.name, name + " is started twice");
+  if (!disk_.contents.contains(ContentKeyOf(spec))) {
+    violation_(options_.name, name + " is started without its content");
+  }
+  const bool desired = std::ranges::any_of(disk_.desired.services(), [&](const auto& other) {
+    return FingerprintOf(other) == FingerprintOf(spec);
+  });
+  if (!desired) violation_(options_.name, name + " is started though it is not desired");
+  if (placed_ && !placed_(spec)) {
+    violation_(options_.name, name + " is started though nobody placed it there");
+  }
 }
 
 void SimDevice::StartService(const v1::ServiceSpec& spec) {
   const ServiceKey key = KeyOf(spec);
-  if (const std::string way = InTheWay(spec); !way.empty()) {
-    return reconciler_->Deferred(key, "waits: " + way, loop_.now());
+  // Now and then something else has its port, or its camera.
+  if (troubled_ && loop_.random().Chance(0.05)) {
+    return reconciler_->Deferred(key, "waits for a port that somebody else has", loop_.now());
   }
   if (troubled_ && loop_.random().Chance(0.05)) {
     return reconciler_->StartFailed(key, InternalError("it did not start"), loop_.now());
   }
-  if (const Status status = CheckSpec(spec, options_.limits); !status.ok()) {
-    violation_(options_.name, key.ToString() + " is started though " + status.message());
-  }
-  if (processes_.contains(key)) violation_(options_.name, key.ToString() + " is started twice");
-  if (!disk_.contents.contains(ContentKeyOf(spec))) {
-    violation_(options_.name, key.ToString() + " is started without its content");
-  }
+  CheckStart(spec);
   const std::uint64_t id = next_process_++;
   processes_[key] = {spec, id};
   loop_.Note(options_.name, "runs " + key.ToString() + " " + spec.version());
@@ -351,6 +362,7 @@ void SimDevice::MakeEvents() {
     event.set_id(fmt::format("{}-{}", options_.name, accepted_.size() + ids.size() + 1));
     event.set_device(options_.name);
     event.set_pipeline("app/service");
+    event.set_captured_unix_ns(Wall());
     event.mutable_decision()->set_rule("someone-came");
     event.mutable_decision()->set_state("start");
     ids.push_back(event.id());

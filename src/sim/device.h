@@ -41,6 +41,7 @@ struct SimDeviceOptions {
   std::string outbox_file;             // empty: it makes no events
   std::uint64_t outbox_records = 0;    // its cap; 0: the outbox's own
   Nanos state_interval = 5 * kSecond;  // between two states of which only numbers differ
+  Nanos clock_error = 0;               // its wall clock less the true time
 };
 
 class SimDevice {
@@ -56,11 +57,17 @@ class SimDevice {
   void Crash(bool reboot);
   // Another disk, so another outbox; while it is off.
   void Wipe();
-  void SetLabels(std::map<std::string, std::string> labels) { options_.labels = std::move(labels); }
+  void SetLabels(std::map<std::string, std::string> labels);
+  // Asked before anything is run: whether that was ever placed on this device.
+  void SetPlaced(std::function<bool(const v1::ServiceSpec&)> placed) {
+    placed_ = std::move(placed);
+  }
   // Whether downloads, starts and processes may fail.
   void SetTroubled(bool troubled) { troubled_ = troubled; }
 
   const SimDeviceOptions& options() const { return options_; }
+  // As it was with the labels of earlier lives: a document may have been made for those.
+  const std::vector<SimDeviceOptions>& before() const { return before_; }
   bool running() const { return running_; }
   SimClient& client() { return client_; }
   std::uint64_t generation() const { return disk_.desired.generation(); }
@@ -96,8 +103,9 @@ class SimDevice {
   void StartService(const v1::ServiceSpec& spec);
   void StopService(const ServiceKey& key);
   void EndProcess(const ServiceKey& key, std::uint64_t id, const std::string& how);
-  std::string InTheWay(const v1::ServiceSpec& spec) const;
+  void CheckStart(const v1::ServiceSpec& spec);
   void CheckCapacity();
+  Nanos Wall() const { return loop_.clock().Wall() + options_.clock_error; }
   void MaybeSendState();
   void Pulse();
   void MakeEvents();
@@ -108,6 +116,8 @@ class SimDevice {
   SimLoop& loop_;
   SimDeviceOptions options_;
   SimViolation violation_;
+  std::function<bool(const v1::ServiceSpec&)> placed_;
+  std::vector<SimDeviceOptions> before_;
   SimClient client_;
 
   Disk disk_;

@@ -11,6 +11,7 @@ namespace {
 constexpr Nanos kJoining = 20 * kSecond;  // everybody joins within
 constexpr Nanos kLook = 10 * kSecond;     // between two looks whether all is settled
 constexpr Nanos kStays = 60 * kSecond;    // for so long it must stay so
+constexpr Nanos kYear = 365 * 86'400 * kSecond;
 constexpr LinkQuality kGoodLink = {};
 
 }  // namespace
@@ -48,6 +49,7 @@ void FleetSim::AddDevice(int number, const std::string& site, SimBroker* broker,
   device.facts.set_containers(random.Chance(0.7));
   device.labels = operator_.AnyLabels();
   device.state_interval = options_.state_interval;
+  if (number % 7 == 3) device.clock_error = number % 2 == 0 ? -kYear : kYear;
   device.limits.containers = device.facts.containers();
   device.limits.allow_volumes = {"/var/edge-models"};
   if (number < options_.event_devices) {
@@ -56,7 +58,9 @@ void FleetSim::AddDevice(int number, const std::string& site, SimBroker* broker,
   }
   devices_.push_back(
       std::make_unique<SimDevice>(&loop_, broker, link, std::move(device), violation_));
-  by_name_[devices_.back()->options().name] = devices_.back().get();
+  SimDevice* added = devices_.back().get();
+  added->SetPlaced(
+      [this, added](const v1::ServiceSpec& spec) { return operator_.EverPlaced(spec, *added); });
 }
 
 void FleetSim::Build() {
@@ -256,7 +260,7 @@ std::string FleetSim::Run() {
   report_.fingerprint = loop_.fingerprint();
   report_.orders = operator_.orders();
   report_.refused = operator_.refused();
-  report_.converged = settled - peace;
+  report_.converged = settled < 0 ? -1 : settled - peace;
   for (const auto& device : devices_) {
     report_.services += static_cast<int>(device->processes().size());
     report_.events += device->accepted().size();

@@ -63,7 +63,7 @@ struct FleetSimReport {
   std::uint64_t events = 0;  // accepted by outboxes
   std::uint64_t arrived = 0;
   std::uint64_t dropped = 0;  // over declared caps
-  Nanos converged = 0;        // after the trouble
+  Nanos converged = -1;       // after the trouble; never where negative
 };
 
 class FleetSim {
@@ -118,7 +118,6 @@ class FleetSim {
   std::string key_;  // of every node: making one for each would prove nothing more
   std::vector<std::unique_ptr<SimGateway>> gateways_;
   std::vector<std::unique_ptr<SimDevice>> devices_;
-  std::map<std::string, SimDevice*, std::less<>> by_name_;
   std::set<std::string> away_;          // deleted, not joined again yet
   std::set<std::string> ever_deleted_;  // their windows in the gateway went with them
   // Events that may be missing: they were in the cloud when its disk was lost, or on their way when

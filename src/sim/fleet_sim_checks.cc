@@ -115,6 +115,10 @@ std::optional<FleetSim::Wrong> FleetSim::CheckDevice(SimDevice* device) {
     return Wrong{name, fmt::format("it is there, and {} for the cloud: {}",
                                    NodeStatusName(node->status), node->status_reason)};
   }
+  if (node->Trouble().empty() == (device->options().clock_error != 0)) {
+    return Wrong{name, fmt::format("its clock is off by {:.0f} s, and its trouble is '{}'",
+                                   ToSeconds(device->options().clock_error), node->Trouble())};
+  }
   for (const v1::ServiceStatus& service : node->state.services()) {
     const v1::ServiceState good = IsRefusable(service.application()) ? v1::REFUSED : v1::RUNNING;
     if (service.state() == good) continue;

@@ -143,7 +143,24 @@ void SimOperator::Order() {
 void SimOperator::Accept(const std::vector<ApplicationRecord>& records) {
   for (const ApplicationRecord& record : records) {
     applications_.insert_or_assign(record.application.name, record);
+    ever_.emplace(record.application.name, record);
   }
+}
+
+bool SimOperator::EverPlaced(const v1::ServiceSpec& spec, const SimDevice& device) const {
+  const auto may_run = [&](const SimDeviceOptions& options) {
+    const auto [begin, end] = ever_.equal_range(spec.application());
+    return std::any_of(begin, end, [&](const auto& entry) {
+      const ApplicationRecord& record = entry.second;
+      if (!MayRun(record.application, options)) return false;
+      return std::ranges::any_of(record.application.microservices, [&](const auto& service) {
+        const Image* image = service.ImageFor(options.facts.arch());
+        return service.name == spec.name() && service.config_json == spec.config_json() &&
+               image != nullptr && record.images.at(image->text).digest == spec.digest();
+      });
+    });
+  };
+  return may_run(device.options()) || std::ranges::any_of(device.before(), may_run);
 }
 
 void SimOperator::Apply() {

@@ -29,6 +29,8 @@ class SimOperator {
   void Order();
   // What the fleet is to run.
   const Applications& applications() const { return applications_; }
+  // Whether any order, however old, lets the device run this.
+  bool EverPlaced(const v1::ServiceSpec& spec, const SimDevice& device) const;
   // The control plane was backed up; or its backup was put back, so that later orders are gone.
   void Backup() { backup_ = applications_; }
   void RestoreBackup() { applications_ = backup_; }
@@ -54,6 +56,7 @@ class SimOperator {
   SimViolation violation_;
   Applications applications_;
   Applications backup_;
+  std::multimap<std::string, ApplicationRecord> ever_;
   int orders_ = 0;
   int refused_ = 0;
 };

@@ -1,11 +1,12 @@
 // A fleet in trouble, from a seed: it converges, and every event counts once.
-// SELVEDGE_SIM_SEED=N runs each of these with that seed instead; SELVEDGE_SIM_TRACE=device-4 prints
-// every step of that node, "*" of all.
+// SELVEDGE_SIM_SEEDS=N runs N seeds in place of a few; SELVEDGE_SIM_SEED=N runs each of these with
+// that seed instead; SELVEDGE_SIM_TRACE=device-4 prints every step of that node, "*" of all.
 
 #include "sim/fleet_sim.h"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -45,6 +46,12 @@ std::uint64_t Seed(std::uint64_t otherwise) {
   return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
 }
 
+// How many seeds; `otherwise` where nobody asks for more.
+int Seeds(int otherwise) {
+  const char* text = std::getenv("SELVEDGE_SIM_SEEDS");
+  return text == nullptr ? otherwise : std::max(1, std::atoi(text));
+}
+
 FleetSimReport RunOnce(FleetSimOptions options) {
   log::Configure(log::Level::kOff, log::Format::kText);
   const Folder folder;
@@ -80,21 +87,33 @@ TEST_P(FleetSimSeeds, FiftyDevicesConvergeAfterTheCloudIsRestoredFromABackup) {
   RunOnce({.seed = static_cast<std::uint64_t>(GetParam()) + 1000, .restores = 2});
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, FleetSimSeeds, testing::Range(1, 6));
+INSTANTIATE_TEST_SUITE_P(Seeds, FleetSimSeeds, testing::Range(1, 1 + Seeds(5)));
 
-TEST(FleetSim, AThousandDevicesConverge) {
-  const FleetSimReport report = RunOnce({.seed = 1,
+class ThousandDevices : public testing::TestWithParam<int> {};
+
+// Every third seed with a control plane that is put back from a backup.
+TEST_P(ThousandDevices, Converge) {
+  const int seed = GetParam();
+  const FleetSimReport report = RunOnce({.seed = static_cast<std::uint64_t>(seed) + 2000,
                                          .devices = 1000,
                                          .devices_per_site = 50,
                                          .direct_devices = 20,
                                          .event_devices = 60,
                                          .trouble = 120 * kSecond,
                                          .state_interval = 30 * kSecond,
-                                         .order_every = 10 * kSecond,
+                                         .order_every = 5 * kSecond,
+                                         .restores = seed % 3 == 0 ? 1 : 0,
                                          .crash_rate = 1.0 / 300,
                                          .cut_rate = 1.0 / 300});
-  EXPECT_GT(report.services, 0);
+  EXPECT_GT(report.orders, 0);
+  EXPECT_GT(report.crashes, 100);
+  EXPECT_GT(report.events, 1000U);
+  if (seed % 3 != 0) {
+    EXPECT_GT(report.services, 100);
+  }
 }
+
+INSTANTIATE_TEST_SUITE_P(Seeds, ThousandDevices, testing::Range(1, 1 + Seeds(3)));
 
 TEST(FleetSim, TheSameSeedIsTheSameRun) {
   const FleetSimOptions options{.seed = 7, .devices = 15, .devices_per_site = 6};

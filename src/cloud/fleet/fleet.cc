@@ -13,7 +13,8 @@ namespace {
 using google::protobuf::util::MessageDifferencer;
 
 constexpr std::size_t kOldBoots = 8;
-constexpr std::int64_t kClockTroubleMs = 60'000;
+constexpr int kSignsOfLife = 2;
+constexpr std::int64_t kGenerationEpochMs = 1'704'067'200'000;  // 2024, as Unix time
 
 std::int64_t ToMs(Nanos t) {
   return t / kMillisecond;
@@ -228,6 +229,7 @@ FleetChange Fleet::OnBirth(std::string_view site, std::string_view name, v1::Bir
   }
   const bool same = node->birth.has_facts() == birth.has_facts() && SaysTheSame(node->birth, birth);
   node->birth = std::move(birth);
+  node->states_after_will = 0;
   if (node->birth.online()) {
     node->heard = clock_.Monotonic();
     node->last_seen_ms = ToMs(clock_.Wall());
@@ -251,8 +253,8 @@ FleetChange Fleet::OnState(std::string_view site, std::string_view name, v1::Sta
   *ours = node != nullptr;
   if (node == nullptr) return change;
   // One of an earlier boot that came late is put right by the next, in half a minute at most.
-  if (state.boot_id() == node->state.boot_id() && state.sequence() <= node->state.sequence() &&
-      node->state.sequence() > 0) {
+  const bool same_boot = state.boot_id() == node->state.boot_id();
+  if (same_boot && state.sequence() <= node->state.sequence() && node->state.sequence() > 0) {
     return change;
   }
   const bool shows_the_same = ShowsTheSame(node->state, state);
@@ -271,17 +273,29 @@ FleetChange Fleet::OnState(std::string_view site, std::string_view name, v1::Sta
         std::abs(offset) < std::abs(node->last_offset_ms) ? offset : node->last_offset_ms;
     node->last_offset_ms = offset;
     Sample(*node);
+    HearAfterWill(node, same_boot);
   }
   change.dirty.insert(node->name);
   if (!shows_the_same) change.nodes.insert(node->name);
   if (node->state.generation() > node->desired.generation()) {
     // It knows a later document than we do: ours was restored from an older backup. Ours counts.
-    node->desired.set_generation(node->state.generation() + 1);
+    node->desired.set_generation(NextGeneration(*node));
     change.desired.insert(node->name);
   }
   UpdateStatus(node, &change);
   if (node->role == v1::GATEWAY) UpdateSiteStatus(site, &change);
   return change;
+}
+
+// A Will that came late speaks of a connection, or of a boot, that another one followed: nothing
+// but states tells. One may have been on its way when the connection ended, two in a row were not.
+void Fleet::HearAfterWill(Node* node, bool same_boot) {
+  if (node->birth.online()) return;
+  node->states_after_will = same_boot ? node->states_after_will + 1 : 1;
+  if (node->states_after_will < kSignsOfLife) return;
+  std::erase(node->old_boots, node->state.boot_id());
+  node->birth.set_boot_id(node->state.boot_id());
+  node->birth.set_online(true);
 }
 
 FleetChange Fleet::Tick() {
@@ -407,6 +421,15 @@ v1::Desired Fleet::Compute(const Node& node) const {
   return desired;
 }
 
+// Above every generation that this name ever had, those included that the tables know nothing of:
+// from before it was deleted, or from after the backup that was put back. Were one given twice, a
+// device that has the first would take it for the second.
+std::uint64_t Fleet::NextGeneration(const Node& node) const {
+  const std::int64_t time = std::max<std::int64_t>(ToMs(clock_.Wall()) - kGenerationEpochMs, 0);
+  return std::max({node.desired.generation() + 1, node.state.generation() + 1,
+                   static_cast<std::uint64_t>(time)});
+}
+
 void Fleet::Recompute(Node* node, FleetChange* change) {
   v1::Desired desired = Compute(*node);
   if (node->desired.generation() > 0 && SameDocument(node->desired, desired)) return;
@@ -414,7 +437,7 @@ void Fleet::Recompute(Node* node, FleetChange* change) {
   for (const auto& service : node->desired.services()) applications.insert(service.application());
   for (const auto& service : desired.services()) applications.insert(service.application());
   change->applications.merge(applications);
-  desired.set_generation(std::max(node->desired.generation(), node->state.generation()) + 1);
+  desired.set_generation(NextGeneration(*node));
   node->desired = std::move(desired);
   change->desired.insert(node->name);
   change->nodes.insert(node->name);
@@ -459,34 +482,6 @@ std::vector<ApplicationPlacement> Fleet::Placements(
     if (node.role != v1::GATEWAY) devices.push_back(ToPlacementDevice(node));
   }
   return Place(list, devices);
-}
-
-// ---- Node --------------------------------------------------------------------------------------
-
-std::string_view NodeStatusName(NodeStatus status) {
-  static constexpr std::string_view kNames[] = {"never", "online", "stale", "offline",
-                                                "unreachable"};
-  return kNames[static_cast<std::size_t>(status)];
-}
-
-std::string Node::Trouble() const {
-  std::string trouble = state.trouble();
-  if (std::abs(clock_offset_ms) > kClockTroubleMs) {
-    const std::int64_t seconds = std::abs(clock_offset_ms) / 1000;
-    const std::string amount = seconds >= 172'800 ? fmt::format("{} days", seconds / 86'400)
-                               : seconds >= 7200  ? fmt::format("{} hours", seconds / 3600)
-                                                  : fmt::format("{} seconds", seconds);
-    if (!trouble.empty()) trouble += "; ";
-    trouble += fmt::format("its clock is {} {}", amount, clock_offset_ms > 0 ? "fast" : "slow");
-  }
-  return trouble;
-}
-
-bool Node::Failing() const {
-  return !Trouble().empty() ||
-         std::ranges::any_of(state.services(), [](const v1::ServiceStatus& service) {
-           return service.state() == v1::FAILING || service.state() == v1::REFUSED;
-         });
 }
 
 }  // namespace selvedge

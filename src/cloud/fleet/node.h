@@ -43,6 +43,7 @@ struct Node : NodeRecord {
   std::int64_t status_since_ms = 0;
   std::int64_t clock_offset_ms = 0;  // its clock less ours
   std::int64_t last_offset_ms = 0;   // of the state before
+  int states_after_will = 0;         // of the same boot; new ones
   // Boots that another one followed: their late births count for nothing. Newest last, at most
   // eight.
   std::deque<std::string> old_boots;
