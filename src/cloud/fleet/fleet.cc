@@ -12,7 +12,6 @@ namespace {
 
 using google::protobuf::util::MessageDifferencer;
 
-constexpr std::size_t kOldBoots = 8;
 constexpr int kSignsOfLife = 2;
 constexpr std::int64_t kGenerationEpochMs = 1'704'067'200'000;  // 2024, as Unix time
 
@@ -92,25 +91,6 @@ std::vector<std::string> ServiceStates(const v1::State& state) {
 
 void AddApplications(const v1::State& state, std::set<std::string>* names) {
   for (const v1::ServiceStatus& service : state.services()) names->insert(service.application());
-}
-
-bool Contains(const std::deque<std::string>& boots, const std::string& boot) {
-  return std::ranges::find(boots, boot) != boots.end();
-}
-
-// Whether this birth is the newest that is known of. One of a boot that was followed by another
-// came late, unless the node's states are of that boot; a Will speaks for its own boot only.
-bool TakeBoot(Node* node, const v1::Birth& birth) {
-  const std::string& present = node->birth.boot_id();
-  const std::string& boot = birth.boot_id();
-  if (present.empty() || present == boot) return true;
-  if (boot != node->state.boot_id() && (!birth.online() || Contains(node->old_boots, boot))) {
-    return false;
-  }
-  std::erase(node->old_boots, boot);
-  node->old_boots.push_back(present);
-  if (node->old_boots.size() > kOldBoots) node->old_boots.pop_front();
-  return true;
 }
 
 }  // namespace
@@ -221,7 +201,7 @@ FleetChange Fleet::OnBirth(std::string_view site, std::string_view name, v1::Bir
   Node* node = Mutable(site, name);
   *ours = node != nullptr;
   if (node == nullptr) return change;
-  if (!TakeBoot(node, birth)) return change;
+  if (!node->Supersedes(birth)) return change;
   // A Will was written before some facts were known.
   if (!birth.has_facts() && node->birth.has_facts()) {
     *birth.mutable_facts() = node->birth.facts();
@@ -229,7 +209,7 @@ FleetChange Fleet::OnBirth(std::string_view site, std::string_view name, v1::Bir
   }
   const bool same = node->birth.has_facts() == birth.has_facts() && SaysTheSame(node->birth, birth);
   node->birth = std::move(birth);
-  node->states_after_will = 0;
+  node->states_in_a_row = 0;
   if (node->birth.online()) {
     node->heard = clock_.Monotonic();
     node->last_seen_ms = ToMs(clock_.Wall());
@@ -273,7 +253,7 @@ FleetChange Fleet::OnState(std::string_view site, std::string_view name, v1::Sta
         std::abs(offset) < std::abs(node->last_offset_ms) ? offset : node->last_offset_ms;
     node->last_offset_ms = offset;
     Sample(*node);
-    HearAfterWill(node, same_boot);
+    FollowStates(node, same_boot, &change);
   }
   change.dirty.insert(node->name);
   if (!shows_the_same) change.nodes.insert(node->name);
@@ -287,15 +267,19 @@ FleetChange Fleet::OnState(std::string_view site, std::string_view name, v1::Sta
   return change;
 }
 
-// A Will that came late speaks of a connection, or of a boot, that another one followed: nothing
-// but states tells. One may have been on its way when the connection ended, two in a row were not.
-void Fleet::HearAfterWill(Node* node, bool same_boot) {
-  if (node->birth.online()) return;
-  node->states_after_will = same_boot ? node->states_after_will + 1 : 1;
-  if (node->states_after_will < kSignsOfLife) return;
-  std::erase(node->old_boots, node->state.boot_id());
-  node->birth.set_boot_id(node->state.boot_id());
-  node->birth.set_online(true);
+// A birth or a Will that came late speaks of a connection that another one followed: nothing but
+// the states tells. One may have been on its way when the connection ended, two in a row were not.
+void Fleet::FollowStates(Node* node, bool same_boot, FleetChange* change) {
+  const std::string& boot = node->state.boot_id();
+  node->states_in_a_row = same_boot ? node->states_in_a_row + 1 : 1;
+  if (node->states_in_a_row < kSignsOfLife) return;
+  if (node->birth.online() && node->birth.boot_id() == boot) return;
+  v1::Birth birth = node->TakeOldBirth(boot);
+  birth.set_boot_id(boot);
+  birth.set_online(true);
+  const bool same = SaysTheSame(node->birth, birth);
+  node->birth = std::move(birth);
+  if (!same) Recompute(node, change);
 }
 
 FleetChange Fleet::Tick() {

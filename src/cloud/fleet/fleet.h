@@ -99,7 +99,7 @@ class Fleet {
   void UpdateStatus(Node* node, FleetChange* change);
   void UpdateSiteStatus(std::string_view site, FleetChange* change);
   void Sample(const Node& node);
-  static void HearAfterWill(Node* node, bool same_boot);
+  void FollowStates(Node* node, bool same_boot, FleetChange* change);
   std::string RegistryFor(const Node& node) const;
 
   FleetOptions options_;

@@ -204,6 +204,22 @@ TEST_F(FleetTest, AWillThatComesLateIsOverWhenTheNodeGoesOnReporting) {
   EXPECT_EQ(Get("a").status, NodeStatus::kOffline) << "what the broker kept is no sign of life";
 }
 
+// A gateway that kept a birth of an earlier boot says it to a control plane that was restarted.
+TEST_F(FleetTest, ABirthOfAnEarlierBootGivesWayToTheBootThatStatesComeFrom) {
+  Join("a");
+  fleet_.PutApplications({AnApplication(AManifest("app", kOnJetson))});
+  Birth(ABirth("a", {{"hardware", "jetson"}}, "boot-2"));
+  State(NowState("a", 1, 0, "boot-2"));
+  EXPECT_THAT(Birth(ABirth("a", {}, "boot-1")).desired, ElementsAre("a"));
+  EXPECT_EQ(Get("a").desired.services_size(), 0);
+  State(NowState("a", 2, 0, "boot-2"));
+  EXPECT_THAT(State(NowState("a", 3, 0, "boot-2")).desired, ElementsAre("a"));
+  EXPECT_EQ(Get("a").birth.boot_id(), "boot-2");
+  EXPECT_EQ(Get("a").desired.services_size(), 1);
+  // And it is known from here on.
+  EXPECT_TRUE(Birth(ABirth("a", {}, "boot-1")).empty());
+}
+
 // The device keeps the document that it has when another one comes with the same generation.
 TEST_F(FleetTest, NoGenerationIsGivenTwiceAfterABackupOrUnderANameThatIsFreeAgain) {
   clock_.SetWall(1'800'000'000 * kSecond);
