@@ -99,6 +99,7 @@ class Fleet {
   void UpdateStatus(Node* node, FleetChange* change);
   void UpdateSiteStatus(std::string_view site, FleetChange* change);
   void Sample(const Node& node);
+  void FollowStates(Node* node, bool same_boot, FleetChange* change);
   std::string RegistryFor(const Node& node) const;
 
   FleetOptions options_;

@@ -5,7 +5,9 @@
 // Level-triggered: Step may be called at any time and as often as one likes, and says only what is
 // not under way already. A service goes over to a new version when everything of it is on disk and
 // verified; until then the old one runs. One that ends unasked is started again, with a wait that
-// doubles up to a cap (and some jitter) and is forgotten after a good time.
+// doubles up to a cap (and some jitter) and is forgotten after a good time. What runs together takes
+// no more of an accelerator, of memory or of processors than all that is desired takes, and no port
+// twice: a service waits until what it takes the place of has ended.
 //
 // Pure: no I/O, time comes in, actions go out; the owner carries them out and reports back. Not
 // thread-safe. Cannot fail.
@@ -138,6 +140,7 @@ class Reconciler {
   };
 
   void StepService(const ServiceKey& key, Service* service, Nanos now, std::vector<Action>* out);
+  std::string InTheWay(const v1::ServiceSpec& spec) const;
   bool WantFetched(Service* service, Nanos now, std::vector<Action>* out);
   void CheckSilence(Service* service, Nanos now);
   void CountFailure(Service* service, const std::string& why, Nanos now);
