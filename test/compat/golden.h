@@ -48,7 +48,8 @@ inline std::unique_ptr<google::protobuf::Message> EmptyMessageOf(const std::stri
   const std::string name = text.substr(kHead.size(), text.find('\n') - kHead.size());
   (void)v1::Desired::descriptor();  // both files are linked in
   (void)v1::FromRun::descriptor();
-  const auto* type = google::protobuf::DescriptorPool::generated_pool()->FindMessageTypeByName(name);
+  const auto* type =
+      google::protobuf::DescriptorPool::generated_pool()->FindMessageTypeByName(name);
   if (type == nullptr) return nullptr;
   return std::unique_ptr<google::protobuf::Message>(
       google::protobuf::MessageFactory::generated_factory()->GetPrototype(type)->New());

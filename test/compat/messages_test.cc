@@ -69,9 +69,9 @@ TEST(OldMessages, AreThereOfEveryKind) {
   for (const std::string& name : GoldenNames()) {
     kinds.insert(EmptyMessageOf(ReadGolden(name + ".txtpb"))->GetDescriptor()->name());
   }
-  EXPECT_THAT(kinds, testing::IsSupersetOf({"Ack", "Birth", "Command", "CommandResult", "Desired",
-                                            "Event", "EventBatch", "EventList", "FromAgent",
-                                            "FromRun", "State"}));
+  EXPECT_THAT(kinds,
+              testing::IsSupersetOf({"Ack", "Birth", "Command", "CommandResult", "Desired", "Event",
+                                     "EventBatch", "EventList", "FromAgent", "FromRun", "State"}));
 }
 
 TEST(OldMessages, ACompressedBatchHoldsWhatItHeld) {

@@ -97,9 +97,8 @@ TEST(Schema, EveryChangeThatAnOldPeerWouldMisunderstandIsSeen) {
               }),
               IsEmpty());
   const auto in_model = [](const std::function<void(FieldDescriptorProto*)>& change) {
-    return BrokenBy([&](FileDescriptorProto* file) {
-      change(Find(file, "ModelRef")->mutable_field(2));
-    });
+    return BrokenBy(
+        [&](FileDescriptorProto* file) { change(Find(file, "ModelRef")->mutable_field(2)); });
   };
   const auto is_seen = ElementsAre("selvedge.v1.ModelRef 3 digest: string");
   EXPECT_THAT(in_model([](auto* field) { field->set_number(30); }), is_seen);

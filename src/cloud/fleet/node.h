@@ -48,9 +48,9 @@ struct Node : NodeRecord {
   // of that boot come. Newest last, at most four.
   std::deque<v1::Birth> old_births;
 
-  // Whether `other` is the newest birth that is known of; the present one counts as old then. One of
-  // a boot that was followed by another came late, unless the node's states are of that boot; a Will
-  // speaks for its own boot only.
+  // Whether `other` is the newest birth that is known of; the present one counts as old then. One
+  // of a boot that was followed by another came late, unless the node's states are of that boot; a
+  // Will speaks for its own boot only.
   bool Supersedes(const v1::Birth& other);
   // The birth of a boot that was followed by another and is the present one after all; where it is
   // not kept, the present one.

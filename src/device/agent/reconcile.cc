@@ -252,7 +252,8 @@ std::string Reconciler::InTheWay(const v1::ServiceSpec& spec) const {
       room += wanted - held;
       if (held > wanted) holder = key.ToString();
     }
-    if (asked > room) return std::string("waits for ") + share.name + " that " + holder + " still has";
+    if (asked > room)
+      return std::string("waits for ") + share.name + " that " + holder + " still has";
   }
   return {};
 }

@@ -5,9 +5,9 @@
 // Level-triggered: Step may be called at any time and as often as one likes, and says only what is
 // not under way already. A service goes over to a new version when everything of it is on disk and
 // verified; until then the old one runs. One that ends unasked is started again, with a wait that
-// doubles up to a cap (and some jitter) and is forgotten after a good time. What runs together takes
-// no more of an accelerator, of memory or of processors than all that is desired takes, and no port
-// twice: a service waits until what it takes the place of has ended.
+// doubles up to a cap (and some jitter) and is forgotten after a good time. What runs together
+// takes no more of an accelerator, of memory or of processors than all that is desired takes, and
+// no port twice: a service waits until what it takes the place of has ended.
 //
 // Pure: no I/O, time comes in, actions go out; the owner carries them out and reports back. Not
 // thread-safe. Cannot fail.

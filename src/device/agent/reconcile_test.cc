@@ -174,7 +174,8 @@ TEST_F(ReconcilerTest, WaitsUntilWhatItTakesThePlaceOfHasEnded) {
     reconciler.Ended(kKey, "exit code 0", now_);
     now_ = *reconciler.NextTime();
     actions = reconciler.Step(now_);
-    EXPECT_THAT(actions, ::testing::Contains(::testing::Field(&Action::kind, Action::Kind::kStart)));
+    EXPECT_THAT(actions,
+                ::testing::Contains(::testing::Field(&Action::kind, Action::Kind::kStart)));
   }
 }
 
