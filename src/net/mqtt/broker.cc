@@ -366,7 +366,7 @@ Broker::~Broker() = default;
 std::vector<int> Broker::ports() const {
   return core_->ports();
 }
-Status Broker::SetAcl(std::string acl) {
+Status Broker::SetAcl(const std::string& acl) {
   return core_->SetAcl(acl);
 }
 bool Broker::running() const {

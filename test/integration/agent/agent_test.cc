@@ -30,8 +30,10 @@ using ::testing::HasSubstr;
 namespace fs = std::filesystem;
 
 // Ten pictures a second for ever, a record of each.
+// The queue holds what a busy machine comes to late: none is dropped.
 constexpr char kEveryFrame[] =
     "source: {uri: \"test://?width=64&height=48&fps=10&frames=0\"}\n"
+    "queue: {capacity: 300}\n"
     "events: {path: frames.jsonl, every_frame: true}\n";
 // The same, and no records.
 constexpr char kQuiet[] = "source: {uri: \"test://?width=64&height=48&fps=10&frames=0\"}\n";

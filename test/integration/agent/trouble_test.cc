@@ -22,8 +22,10 @@ namespace {
 using ::testing::HasSubstr;
 namespace fs = std::filesystem;
 
+// The queue holds what a busy machine comes to late: none is dropped.
 constexpr char kEveryFrame[] =
     "source: {uri: \"test://?width=64&height=48&fps=10&frames=0\"}\n"
+    "queue: {capacity: 300}\n"
     "events: {path: frames.jsonl, every_frame: true}\n";
 constexpr char kQuiet[] = "source: {uri: \"test://?width=64&height=48&fps=10&frames=0\"}\n";
 
