@@ -56,7 +56,7 @@ TEST(CloudDeployment, WhatIsAppliedIsPublishedObservedAndShown) {
   ASSERT_TRUE(Await([&] { return jetson.desired().services_size() == 1; }));
   const v1::ServiceSpec spec = jetson.desired().services(0);
   const json tag = cloud.Get("/packages/safety/person-detector")["tags"][0];
-  EXPECT_EQ(spec.digest(), tag["digest"]);
+  EXPECT_EQ(spec.digest(), tag["digest"].get<std::string>());
   EXPECT_EQ(pi.desired().services_size(), 0);
 
   jetson.Report([](v1::State* state) {
