@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/json_limits.h"
 #include "registry/reference.h"
 
 namespace selvedge {
@@ -21,21 +22,15 @@ Status Wrong(const std::string& what) {
   return InvalidArgumentError("the manifest is wrong: " + what);
 }
 
-// Values beyond the limits are thrown away as they come.
 Result<json> ParseLimited(std::string_view bytes) {
   if (bytes.size() > kMaxManifestBytes) {
     return Err(
         Wrong("it has " + std::to_string(bytes.size()) + " bytes, at most 4 MiB are allowed"));
   }
-  std::size_t values = 0;
-  bool too_much = false;
-  const auto filter = [&](int depth, json::parse_event_t, json&) {
-    ++values;
-    too_much = too_much || depth > kMaxDepth || values > kMaxValues;
-    return !too_much;
-  };
-  json parsed = json::parse(bytes, filter, /*allow_exceptions=*/false);
-  if (too_much) return Err(Wrong("it is too deep or names too many things"));
+  if (!JsonWithinLimits(bytes, kMaxDepth, kMaxValues)) {
+    return Err(Wrong("it is too deep or names too many things"));
+  }
+  json parsed = json::parse(bytes, nullptr, /*allow_exceptions=*/false);
   if (parsed.is_discarded()) return Err(Wrong("it is no JSON"));
   if (!parsed.is_object()) return Err(Wrong("it is no JSON object"));
   return parsed;

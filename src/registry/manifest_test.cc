@@ -85,6 +85,8 @@ TEST(ManifestTest, HostileOnesMeetLimits) {
   EXPECT_FALSE(ParseManifest(With("") + std::string(kMaxManifestBytes, ' '), ""));
   std::string deep = With(",\"x\":" + std::string(1'000'000, '[') + std::string(1'000'000, ']'));
   EXPECT_THAT(ParseManifest(deep, "").error().message(), HasSubstr("too deep"));
+  deep = With(",\"x\":" + std::string(20, '[') + std::string(20, ']'));
+  EXPECT_THAT(ParseManifest(deep, "").error().message(), HasSubstr("too deep"));
   std::string many = "[0";
   for (int i = 0; i < 1'000'000; ++i) many += ",0";
   EXPECT_THAT(ParseManifest(With(",\"x\":" + many + "]"), "").error().message(),

@@ -63,7 +63,7 @@ TEST_F(OciClientTest, ADownloadThatIsCutGoesOnWhereItWas) {
       });
   ASSERT_TRUE(status.ok()) << status.ToString();
   EXPECT_EQ(done, content.size());
-  EXPECT_EQ(ReadAll(*store_->Path(blob.digest)), content);
+  EXPECT_TRUE(ReadAll(*store_->Path(blob.digest)) == content);
   EXPECT_TRUE(store_->FindIn("a", blob.digest).has_value());
   EXPECT_EQ(Asked("[bytes=131072-"), 2);  // the second cut gave nothing further
   EXPECT_EQ(Asked("GET"), 3);
@@ -84,7 +84,7 @@ TEST_F(OciClientTest, AnotherProcessGoesOnWhereTheFirstWasCut) {
   Reopen();
   fake_.Set({.ignore_ranges = true});  // all of it again: what is there is skipped
   EXPECT_TRUE(OciClient(fake_.ClientOptions()).Download("a", blob, store_.get()).ok());
-  EXPECT_EQ(ReadAll(*store_->Path(blob.digest)), content);
+  EXPECT_TRUE(ReadAll(*store_->Path(blob.digest)) == content);
 }
 
 TEST_F(OciClientTest, OtherContentIsRefusedAndNothingOfItKept) {
@@ -114,7 +114,7 @@ TEST_F(OciClientTest, ADamagedBeginningIsFetchedAnew) {
     ASSERT_TRUE((*earlier)->Write(std::string(1000, '?')).ok());
   }
   ASSERT_TRUE(OciClient(fake_.ClientOptions()).Download("a", blob, store_.get()).ok());
-  EXPECT_EQ(ReadAll(*store_->Path(blob.digest)), content);
+  EXPECT_TRUE(ReadAll(*store_->Path(blob.digest)) == content);
   EXPECT_EQ(Asked("[bytes=1000-"), 1);
   EXPECT_EQ(Asked(blob.digest + " [] ["), 1);
 }
@@ -182,7 +182,7 @@ TEST_F(OciClientTest, APushThatIsCutGoesOnWhereItWas) {
   const auto sent = OciClient(fake_.ClientOptions()).PushFile("a", Describe(content), path);
   ASSERT_TRUE(sent.has_value()) << sent.error().ToString();
   EXPECT_TRUE(*sent);
-  EXPECT_EQ(fake_.uploaded(), content);
+  EXPECT_TRUE(fake_.uploaded() == content);
   EXPECT_EQ(Asked("PATCH /v2/a/blobs/uploads/1 [400000-999999]"), 1);
   EXPECT_EQ(Asked("POST"), 1);
 }
@@ -235,7 +235,7 @@ TEST_F(OciClientWithOursTest, PushesWhatIsNotThereAndPullsItAgain) {
   EXPECT_THAT(*client.Tags("a/b"), ElementsAre("1.0"));
   EXPECT_EQ(*client.BlobSize("a/b", Describe(content).digest), content.size());
   ASSERT_TRUE(client.Download("a/b", Describe(content), store_.get()).ok());
-  EXPECT_EQ(ReadAll(*store_->Path(Describe(content).digest)), content);
+  EXPECT_TRUE(ReadAll(*store_->Path(Describe(content).digest)) == content);
 }
 
 TEST_F(OciClientWithOursTest, WhatIsNotThereIsSaidInOneSentence) {

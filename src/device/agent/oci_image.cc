@@ -8,6 +8,7 @@
 
 #include "base/config.h"
 #include "base/file.h"
+#include "base/json_limits.h"
 #include "registry/reference.h"
 
 namespace selvedge {
@@ -28,14 +29,10 @@ Status Wrong(const std::string& what) {
 
 Result<json> ParseLimited(std::string_view bytes) {
   if (bytes.size() > kMaxImageConfigBytes) return Err(Wrong("it is larger than 1 MiB"));
-  std::size_t values = 0;
-  bool too_much = false;
-  const auto filter = [&](int depth, json::parse_event_t, json&) {
-    too_much = too_much || depth > kMaxDepth || ++values > kMaxValues;
-    return !too_much;
-  };
-  json parsed = json::parse(bytes, filter, /*allow_exceptions=*/false);
-  if (too_much) return Err(Wrong("it is too deep or has too many values"));
+  if (!JsonWithinLimits(bytes, kMaxDepth, kMaxValues)) {
+    return Err(Wrong("it is too deep or has too many values"));
+  }
+  const json parsed = json::parse(bytes, nullptr, /*allow_exceptions=*/false);
   if (!parsed.is_object()) return Err(Wrong("it is no JSON object"));
   return parsed;
 }

@@ -164,7 +164,7 @@ TEST_F(ClientsTest, OrasPushesAttachesAndPulls) {
         "weights.bin:application/octet-stream"},
        folder_ / "in");
   Oras({"pull", At("models/one:1"), "-o", folder_ / "out"});
-  EXPECT_EQ(ReadText(folder_ / "out/weights.bin"), content);
+  EXPECT_TRUE(ReadText(folder_ / "out/weights.bin") == content);
   EXPECT_THAT(Oras({"repo", "tags", At("models/one")}), HasSubstr("1"));
   EXPECT_THAT(Oras({"repo", "ls", server_.host()}), HasSubstr("models/one"));
   // What refers to it is found by it.
@@ -246,8 +246,8 @@ TEST_F(ClientsTest, EachOfThemCopiesAPackageOfOurs) {
     if (name != "by/skopeo") {
       EXPECT_EQ(json::parse(pulled.output)["digest"], digest);
     }
-    EXPECT_EQ(ReadText(out + "/weights/person.onnx"), Noise(100'000, 1));
-    EXPECT_EQ(ReadText(out + "/card.yaml"), ReadText(card));
+    EXPECT_TRUE(ReadText(out + "/weights/person.onnx") == Noise(100'000, 1));
+    EXPECT_TRUE(ReadText(out + "/card.yaml") == ReadText(card));
   }
   const std::string fetched = Oras({"manifest", "fetch", At("safety/person:1.0")});
   const json index = json::parse(fetched.substr(fetched.find('{')));  // after a warning

@@ -59,9 +59,9 @@ TEST_F(PackageVerbsTest, WhatIsPushedIsPulledAndInspected) {
   const Ended pulled = Pull("safety/person:1.0");
   ASSERT_EQ(pulled.exit_code, 0) << pulled.output;
   EXPECT_THAT(pulled.output, AllOf(HasSubstr(digest), HasSubstr("every digest verified")));
-  EXPECT_EQ(ReadText(folder_ / "out/weights/person.onnx"), Noise(400'000, 1));
-  EXPECT_EQ(ReadText(folder_ / "out/card.yaml"), ReadText(card_));
-  EXPECT_EQ(ReadText(folder_ / "out/pipeline.yaml"), ReadText(folder_ / "pipeline.yaml"));
+  EXPECT_TRUE(ReadText(folder_ / "out/weights/person.onnx") == Noise(400'000, 1));
+  EXPECT_TRUE(ReadText(folder_ / "out/card.yaml") == ReadText(card_));
+  EXPECT_TRUE(ReadText(folder_ / "out/pipeline.yaml") == ReadText(folder_ / "pipeline.yaml"));
   EXPECT_FALSE(fs::exists(folder_ / "out.partial"));
   // Pushed again nothing is sent.
   const Ended again = server_.Selvedge({"push", "safety/person:1.1", "--card", card_, "--pipeline",
