@@ -59,6 +59,7 @@ class AgentContainers : public ::testing::Test {
     port_ = *port;
   }
   void TearDown() override {
+    if (agent_.pid() > 0) agent_.Kill();  // or it would start them anew
     for (const std::string& id : Containers()) {
       EXPECT_TRUE(DeleteContainer(runtime_, agent_.state() + "/runc", id).ok());
     }
