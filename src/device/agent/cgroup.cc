@@ -117,8 +117,11 @@ Status LimitProcess(const std::string& root, const std::string& id, const v1::Re
 }
 
 void RemoveLimits(const std::string& root, const std::string& id) {
+  const std::string below = std::string(kParent) + "/" + id;
   for (const char* controller : {"", "/memory", "/cpu"}) {
-    (void)rmdir((root + kTop + controller + kParent + "/" + id).c_str());
+    std::string group = root + kTop;
+    group.append(controller).append(below);
+    (void)rmdir(group.c_str());
   }
 }
 
