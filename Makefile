@@ -45,6 +45,7 @@ bench: build
 	@tools/setup --bench
 	@PYTHONPATH=.deps/python build/release/bin/selvedge bench pipeline
 	@PYTHONPATH=.deps/python build/release/bin/selvedge bench engines
+	@build/release/bin/selvedge bench fleet
 
 clean:
 	@rm -rf build

@@ -241,7 +241,7 @@ export function answer(fleet, ask) {
     fleet.emit('message', { type: 'removed', name });
     return ok({});
   }
-  if (what === 'devices' && !name) return page([...fleet.devices.values()], query);
+  if (what === 'devices' && !name) return page(fleet.plain(), query);
   if (what === 'devices') return fleet.get(name) ? ok(fleet.get(name)) : fail(404, 'NOT_FOUND', `There is no device "${name}".`);
   if (what === 'sites') return page(sites(fleet), query);
   if (what === 'applications' && method === 'POST') {

@@ -14,11 +14,13 @@
 #include <cmath>
 #include <cstdio>
 #include <ctime>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <utility>
 
+#include "base/log_copy.h"
 #include "base/utf8.h"
 
 namespace selvedge::log {
@@ -74,6 +76,9 @@ struct Logger {
   std::atomic<Level> level{Level::kInfo};
   std::atomic<Format> format{Format::kText};
   spdlog::logger out{"selvedge", std::make_shared<StderrSink>()};
+
+  std::mutex copy_mutex;
+  std::function<void(std::string_view)> copy;
 
   Logger() {
     out.set_level(spdlog::level::trace);  // filtered before a line is made
@@ -229,6 +234,8 @@ void Write(Level level, std::string_view component, std::string_view message, Fi
   const std::string line = json ? JsonLine(level, component, message, fields)
                                 : TextLine(level, component, message, fields);
   logger.out.log(spdlog::level::info, spdlog::string_view_t(line.data(), line.size()));
+  const std::lock_guard lock(logger.copy_mutex);
+  if (logger.copy) logger.copy(line);
 }
 
 bool IsSchemeCharacter(char c) {
@@ -241,6 +248,11 @@ bool IsSchemeCharacter(char c) {
 void Configure(Level level, Format format) {
   Global().level = level;
   Global().format = format;
+}
+
+void CopyTo(std::function<void(std::string_view line)> take) {
+  const std::lock_guard lock(Global().copy_mutex);
+  Global().copy = std::move(take);
 }
 
 bool ParseLevel(std::string_view name, Level* level) {

@@ -92,7 +92,9 @@ Result<LatencySketch> LatencySketch::Parse(std::string_view text) {
     sketch.count_ += count;
     at = read.ptr;
     if (at == end) break;
-    if (*at != ' ' || ++at == end) return bad();
+    if (*at != ' ') return bad();
+    ++at;
+    if (at == end) return bad();
   }
   return sketch;
 }

@@ -3,7 +3,10 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include <cstdio>
+#include <charconv>
+#include <string>
+
+#include "base/file.h"
 
 namespace selvedge {
 
@@ -60,13 +63,13 @@ void GatewayMetrics::Follow(Counter& counter, std::uint64_t value) {
 }
 
 std::uint64_t ResidentBytes() {
-  std::FILE* file = std::fopen("/proc/self/statm", "re");
-  if (file == nullptr) return 0;
-  unsigned long long total = 0;
-  unsigned long long resident = 0;
-  const int read = std::fscanf(file, "%llu %llu", &total, &resident);
-  std::fclose(file);
-  return read == 2 ? resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)) : 0;
+  // proc_pid_statm(5): pages, the second number those that are resident.
+  const std::string statm = ReadFile("/proc/self/statm", 1024).value_or("");
+  const std::size_t space = statm.find(' ');
+  std::uint64_t pages = 0;
+  if (space == std::string::npos) return 0;
+  std::from_chars(statm.data() + space + 1, statm.data() + statm.size(), pages);
+  return pages * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
 std::uint64_t FreeBytes(const char* folder) {

@@ -13,4 +13,7 @@ namespace selvedge {
 // `address` is numeric. Fails as the system's bind(2) does.
 Result<int> FindFreePort(const std::string& address);
 
+// Whether a server could listen there now; kUnavailable, and what to do, where another one does.
+Status CheckPort(const std::string& address, int port);
+
 }  // namespace selvedge

@@ -169,7 +169,9 @@ Status Transfer::SetUpHeaders(bool trusted) {
     if (!trusted && IsCredential(name)) continue;
     has_type = has_type || EqualsIgnoringCase(name, "Content-Type");
     // With ";" curl sends a header that has no value.
-    proper = proper && AddHeader(value.empty() ? name + ";" : name + ": " + value);
+    std::string line = name;
+    line += value.empty() ? ";" : ": ";
+    proper = proper && AddHeader(line.append(value));
   }
   if (trusted && !call_.bearer.empty()) {
     proper = proper && AddHeader("Authorization: Bearer " + call_.bearer);

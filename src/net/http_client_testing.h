@@ -81,7 +81,7 @@ class HttpClientTest : public ::testing::Test {
     });
     server.HandleUpload("PUT", "/up/", [](const HttpRequest& request) -> HttpUpload {
       if (request.path == "/up/no") return HttpJsonError(PermissionDeniedError("not for you"));
-      return CollectBody(10'000'000, [](std::string body, HttpReply reply) {
+      return CollectBody(10'000'000, [](const std::string& body, HttpReply reply) {
         HttpResponse response;
         response.body = std::to_string(body.size()) + " " + body.substr(0, 10);
         reply(response);

@@ -19,7 +19,6 @@ namespace {
 using std::chrono::milliseconds;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
-using ::testing::Not;
 using ::testing::StartsWith;
 
 template <typename Condition>
@@ -145,7 +144,8 @@ class HttpRoutesTest : public ::testing::TestWithParam<int> {
       return std::make_unique<RecordingSink>(&uploads_);
     });
     server_->HandleUpload("PUT", "/small/", [](const HttpRequest&) -> HttpUpload {
-      return CollectBody(10, [](std::string body, HttpReply reply) { reply(Say("got " + body)); });
+      return CollectBody(
+          10, [](const std::string& body, HttpReply reply) { reply(Say("got " + body)); });
     });
     const Status status = server_->Start();
     EXPECT_TRUE(status.ok()) << status.ToString();

@@ -111,7 +111,7 @@ void HttpSession::AwaitDeadline() {
     if (ec || self->gone_) return;
     if (self->deadline_.expiry() > asio::steady_timer::clock_type::now()) return;
     self->timed_out_ = true;
-    self->socket_.cancel(ec);
+    (void)self->socket_.cancel(ec);
     self->signal_.cancel();
     // An operation that has just completed cannot be cancelled, and the next one may begin before
     // anybody looks at timed_out_. So once more, until somebody has.
@@ -127,7 +127,7 @@ void HttpSession::Disarm() {
 void HttpSession::Abort() {
   gone_ = true;
   error_code ignored;
-  socket_.close(ignored);
+  (void)socket_.close(ignored);
   signal_.cancel();
   deadline_.cancel();
 }
@@ -136,7 +136,7 @@ void HttpSession::OnStop() {
   if (idle_) Abort();
   if (streaming_) signal_.cancel();
   error_code ignored;
-  if (uploading_) socket_.cancel(ignored);
+  if (uploading_) (void)socket_.cancel(ignored);
   if (on_stop_) on_stop_();
 }
 
@@ -192,7 +192,7 @@ asio::awaitable<void> HttpSession::Run() {
   if (!gone_) co_await Linger();
   Disarm();
   error_code ignored;
-  socket_.close(ignored);
+  (void)socket_.close(ignored);
 }
 
 asio::awaitable<bool> HttpSession::Handshake() {

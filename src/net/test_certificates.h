@@ -18,7 +18,7 @@ class TestCa {
   struct Pair {
     std::string certificate_file;
     std::string key_file;
-    std::string fingerprint = {};  // SHA-256 of the DER form, in hexadecimal digits
+    std::string fingerprint;  // SHA-256 of the DER form, in hexadecimal digits
   };
   struct Wish {
     std::string cn;

@@ -109,7 +109,7 @@ Result<std::string> WebSocketClient::Core::OpeningRequest(const std::string& key
   if (!offered.empty()) head += "Sec-WebSocket-Protocol: " + offered + "\r\n";
   for (const auto& [name, value] : options_.headers) {
     proper = proper && !HasBreak(name) && !HasBreak(value);
-    head += name + ": " + value + "\r\n";
+    head.append(name).append(": ").append(value).append("\r\n");
   }
   if (!proper) return Err(InvalidArgumentError("a header of the request has a line break in it"));
   return head + "\r\n";
@@ -315,7 +315,7 @@ WebSocketClient::~WebSocketClient() {
 }
 
 Result<std::unique_ptr<WebSocketClient>> WebSocketClient::Connect(
-    const WebSocketClientOptions& options, std::stop_token stop) {
+    const WebSocketClientOptions& options, const std::stop_token& stop) {
   SELVEDGE_ASSIGN_OR_RETURN(UrlParts url, ParseUrl(options.url));
   CurlHandle handle = NewCurl();
   if (!handle) return Err(ResourceExhaustedError("out of memory for a connection"));
@@ -325,7 +325,7 @@ Result<std::unique_ptr<WebSocketClient>> WebSocketClient::Connect(
 }
 
 Result<std::optional<std::string>> WebSocketClient::Next(milliseconds timeout,
-                                                         std::stop_token stop) {
+                                                         const std::stop_token& stop) {
   return core_->Next(timeout, stop);
 }
 

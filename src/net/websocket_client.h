@@ -35,7 +35,7 @@ struct WebSocketClientOptions {
 class WebSocketClient {
  public:
   static Result<std::unique_ptr<WebSocketClient>> Connect(const WebSocketClientOptions& options,
-                                                          std::stop_token stop = {});
+                                                          const std::stop_token& stop = {});
   ~WebSocketClient();  // closes
   WebSocketClient(const WebSocketClient&) = delete;
   WebSocketClient& operator=(const WebSocketClient&) = delete;
@@ -44,7 +44,7 @@ class WebSocketClient {
   // within 100 ms). Unavailable where the server closed or the connection broke, with the reason;
   // from then on always.
   Result<std::optional<std::string>> Next(std::chrono::milliseconds timeout,
-                                          std::stop_token stop = {});
+                                          const std::stop_token& stop = {});
   // Waits until it is handed to the kernel, at most ten seconds.
   Status Send(std::string_view text);
   // Says goodbye and ends the conversation. Idempotent.

@@ -222,10 +222,10 @@ std::optional<std::string> WhyNot(const Constraint& constraint, const PlacementD
       return fmt::format("{}, must be none of {}", is, List(constraint.values));
     case ConstraintOperator::kExists:
       if (IsThere(value)) return std::nullopt;
-      return value == nullptr ? is : fmt::format("{}, must be there", is);
+      return fmt::format("has no {}", key);
     case ConstraintOperator::kNotExists:
       if (!IsThere(value)) return std::nullopt;
-      return fmt::format("{}, must not be there", is);
+      return fmt::format("{}, must have none", is);
     default: break;
   }
   const auto number = value == nullptr ? std::nullopt : AsNumber(*value);

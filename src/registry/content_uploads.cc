@@ -205,8 +205,8 @@ Status Upload::Write(std::string_view bytes) {
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) {
       const int error = n < 0 ? errno : ENOSPC;
-      (void)::ftruncate(core_->file, static_cast<off_t>(state.offset));
-      return CannotWrite(error, state.path);
+      const bool cut = ::ftruncate(core_->file, static_cast<off_t>(state.offset)) == 0;
+      return CannotWrite(cut ? error : errno, state.path);
     }
     at += static_cast<std::uint64_t>(n);
     rest.remove_prefix(static_cast<std::size_t>(n));

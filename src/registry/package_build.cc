@@ -32,6 +32,7 @@ std::string FormatOf(std::string_view path) {
   if (path.ends_with(".onnx")) return "onnx";
   if (path.ends_with(".tflite")) return "tflite";
   if (path.ends_with(".xml")) return "openvino";
+  if (path.ends_with(".fake")) return "fake";  // engine/fake: tests and benchmarks of the fleet
   return "";
 }
 

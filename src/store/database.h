@@ -41,6 +41,7 @@ class SqlArg {
  public:
   using Value = std::variant<std::nullptr_t, std::int64_t, double, std::string_view, SqlBlob>;
 
+  // NOLINTBEGIN(google-explicit-constructor): a value is given as what it is.
   SqlArg(std::nullptr_t) : value_(nullptr) {}
   template <typename T>
     requires std::is_integral_v<T> || std::is_enum_v<T>
@@ -50,6 +51,7 @@ class SqlArg {
   SqlArg(const std::string& text) : value_(std::string_view(text)) {}
   SqlArg(const char* text) : value_(std::string_view(text)) {}
   SqlArg(SqlBlob blob) : value_(blob) {}
+  // NOLINTEND(google-explicit-constructor)
 
   const Value& value() const { return value_; }
 

@@ -48,11 +48,11 @@ TEST(PlacementSuite, WrongMissingAndUnexpectedVerdictsFail) {
     EXPECT_TRUE(outcome) << outcome.error().ToString();
     return outcome && outcome->passed;
   };
-  EXPECT_TRUE(passes("--- placed\napp on b\napp not on a: gpu is not there\n"));
+  EXPECT_TRUE(passes("--- placed\napp on b\napp not on a: has no gpu\n"));
   EXPECT_FALSE(passes("--- placed\napp on b\n"));
   EXPECT_FALSE(passes("--- placed\napp on b\napp not on a: gpu is away\n"));
   EXPECT_FALSE(passes("--- placed\napp on b\napp on a\n"));
-  EXPECT_FALSE(passes("--- placed\napp on b\napp not on a: gpu is not there\napp on c\n"));
+  EXPECT_FALSE(passes("--- placed\napp on b\napp not on a: has no gpu\napp on c\n"));
   EXPECT_FALSE(passes("--- refused\nm.yaml: no\n"));
 }
 

@@ -5,7 +5,7 @@ import { toCsv, toJsonLines } from './export';
 import { parts, sum } from './ledger';
 import { manifestErrors } from './manifest_error';
 import { href, inside, parse, takeToken } from './router';
-import { columns, gaps, last, summary } from './series';
+import { columns, gaps, last, silences, summary } from './series';
 
 describe('ledger', () => {
   it('has parts that add up to what came in', () => {
@@ -38,6 +38,8 @@ describe('series', () => {
     expect(gaps(fps ?? [])).toEqual([[1, 2]]);
     expect(gaps([null, 1, null])).toEqual([[0, 0], [2, 2]]);
     expect(gaps([])).toEqual([]);
+    expect(silences([null, null, 1, null, null, 2, null, 3, null])).toEqual([[3, 4]]);
+    expect(silences([1, null, null])).toEqual([[1, 2]]);
   });
 
   it('knows the last value and its age', () => {

@@ -40,6 +40,11 @@ export function gaps(column: Column): [number, number][] {
   return found;
 }
 
+/** Gaps between what was heard: what lies before the first value is no gap, nor is a single step, which may be under way. */
+export function silences(column: Column): [number, number][] {
+  return gaps(column).filter(([first, last]) => first > 0 && last > first);
+}
+
 export interface Summary {
   known: number;
   min: number;

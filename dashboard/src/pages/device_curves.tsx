@@ -5,8 +5,8 @@ import { useMemo, useState } from 'preact/hooks';
 
 import { segment } from '../api/client';
 import type { Device, Series } from '../api/types';
-import { number, span } from '../lib/format';
-import { columns, gaps, summary } from '../lib/series';
+import { clock, number, span } from '../lib/format';
+import { columns, silences, summary } from '../lib/series';
 import { useFetched, useFleet } from '../state/session';
 import { Chart } from '../ui/chart';
 import { Empty, Loading, Problem, Select } from '../ui/parts';
@@ -25,9 +25,8 @@ function ServiceCurves({ series, name, grey }: { series: Series; name: string; g
     () => columns(series, name, ['fps', 'p50', 'p99', 'dropped']),
     [series, name],
   );
-  const missing = gaps(fps ?? []).filter(([first, last]) => last > first);
-  const silent = missing.reduce((sum, [first, last]) => sum + last - first + 1, 0) * series.step_s * 1000;
-  const whole = (fps?.length ?? 0) * series.step_s * 1000;
+  const silent = silences(fps ?? []).reduce((sum, [first, end]) => sum + end - first + 1, 0) * series.step_s * 1000;
+  const since = (fps ?? []).findIndex((value) => value !== null);
   const rate = summary(fps ?? []);
   const drops = summary(dropped ?? []);
   return (
@@ -54,7 +53,8 @@ function ServiceCurves({ series, name, grey }: { series: Series; name: string; g
       />
       <p class="note">
         {rate ? `Mean ${number(rate.mean)} fps, lowest ${number(rate.min)}.` : 'Nothing was heard in this time.'}
-        {silent && rate ? ` Nothing was heard for ${span(silent)} of ${span(whole)}: the gaps.` : ''}
+        {since > 1 ? ` Heard since ${clock(series.begin + since * series.step_s * 1000)}.` : ''}
+        {silent && rate ? ` Nothing was heard for ${span(silent)} in between: the gaps.` : ''}
       </p>
     </div>
   );
@@ -66,7 +66,8 @@ export function Curves({ device }: { device: Device }): VNode {
   const path = `/devices/${segment(device.name)}/series?minutes=${minutes}`;
   const { data, error, reload } = useFetched(path, (client) => client.get<Series>(path), 5000);
   const grey = !live || device.status !== 'online';
-  const names = Object.keys(data?.services ?? {}).sort();
+  const here = new Set(device.services.map((service) => `${service.application}/${service.name}`));
+  const names = Object.keys(data?.services ?? {}).sort((a, b) => Number(here.has(b)) - Number(here.has(a)) || a.localeCompare(b));
   return (
     <section class="card" aria-label="Curves">
       <header>
@@ -78,7 +79,7 @@ export function Curves({ device }: { device: Device }): VNode {
       {data && !names.length ? <Empty title="Nothing was heard in this time" /> : null}
       {data ? names.map((name) => (
         <div key={name}>
-          {names.length > 1 ? <h3>{name}</h3> : null}
+          {names.length > 1 || !here.has(name) ? <h3>{name}{here.has(name) ? '' : ', no longer here'}</h3> : null}
           <ServiceCurves series={data} name={name} grey={grey} />
         </div>
       )) : null}

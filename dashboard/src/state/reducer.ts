@@ -1,6 +1,6 @@
 // What the dashboard knows, and how messages of the stream change it. Pure.
 
-import type { Application, Device, EventRecord, Overview, StreamMessage } from '../api/types';
+import type { Application, Device, EventRecord, Overview, Site, StreamMessage } from '../api/types';
 import { nanosToMillis } from '../lib/format';
 
 /** Events of the stream that are kept; older ones are asked for page by page. */
@@ -144,6 +144,13 @@ export function joinEvents(known: readonly EventRecord[], fetched: readonly Even
   return [...known, ...fetched.filter((event) => !ids.has(event.id))]
     .sort((a, b) => at(b) - at(a))
     .slice(0, MAX_EVENTS);
+}
+
+/** The list of devices has no gateways; the list of sites has them, and the stream tells of both. */
+export function withGateways(devices: readonly Device[], sites: readonly Site[]): Device[] {
+  const names = new Set(devices.map((device) => device.name));
+  const gateways = sites.flatMap((site) => (site.gateway && !names.has(site.gateway.name) ? [site.gateway] : []));
+  return [...devices, ...gateways];
 }
 
 export interface Fetched {

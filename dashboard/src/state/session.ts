@@ -5,8 +5,8 @@ import { useContext, useEffect, useState } from 'preact/hooks';
 
 import { API, ApiError, Client, sentence } from '../api/client';
 import { Stream } from '../api/stream';
-import type { Application, Device, EventRecord, List, Overview, StreamMessage } from '../api/types';
-import { apply, live, lost, replaceAll, without, type State, type Touched } from './reducer';
+import type { Application, Device, EventRecord, List, Overview, Site, StreamMessage } from '../api/types';
+import { apply, live, lost, replaceAll, withGateways, without, type State, type Touched } from './reducer';
 import { Store, useSelect } from './store';
 
 const PROBE_MS = 5000;
@@ -76,14 +76,15 @@ export class Session {
     const touched: Touched = { devices: new Set(), applications: new Set() };
     this.touched = touched;
     try {
-      const [overview, devices, applications, events] = await Promise.all([
+      const [overview, devices, sites, applications, events] = await Promise.all([
         this.client.get<Overview>('/overview'),
         this.client.all<Device>('/devices'),
+        this.client.all<Site>('/sites'),
         this.client.all<Application>('/applications'),
         this.client.get<List<EventRecord>>(`/events?order=desc&limit=${RECENT}`),
       ]);
       this.store.update((state) =>
-        live(replaceAll(state, { overview, devices, applications, events: events.items }, touched, Date.now()), Date.now()),
+        live(replaceAll(state, { overview, devices: withGateways(devices, sites), applications, events: events.items }, touched, Date.now()), Date.now()),
       );
       this.stream.settled();
     } catch (error) {

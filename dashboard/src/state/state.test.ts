@@ -6,7 +6,7 @@ import { makeDevice, makeService } from '../../dev/devices.mjs';
 import { Fleet } from '../../dev/fleet.mjs';
 import { inSight } from '../ui/virtual';
 import { EVERYTHING, health, healthCounts, isFailing, matches, sorted, tally, why } from './fleet';
-import { apply, initial, live, lost, MAX_EVENTS, MAX_HISTORY, replaceAll, without, type Touched } from './reducer';
+import { apply, initial, live, lost, MAX_EVENTS, MAX_HISTORY, replaceAll, withGateways, without, type Touched } from './reducer';
 
 const device = (name: string, change: Partial<Device> = {}): Device => ({
   ...makeDevice({ name, site: 'plant-1', hardware: 'jetson', now: 1000 }),
@@ -92,6 +92,14 @@ describe('a whole fetch', () => {
   it('does not put an older overview in front of a newer one', () => {
     const state = apply(initial(0), [{ type: 'overview', overview: overview(500) }], 1);
     expect(replaceAll(state, { overview: overview(400), devices: [], applications: [], events: [] }, touched(), 2).overview?.time_ms).toBe(500);
+  });
+
+  it('has the gateways of the sites, each once', () => {
+    const gateway = device('gate', { role: 'gateway' });
+    const site = { name: 'plant-1', gateway, devices: 1, online: 1 };
+    const names = (list: Device[]): string[] => list.map((each) => each.name);
+    expect(names(withGateways([device('a')], [site, { ...site, gateway: null }]))).toEqual(['a', 'gate']);
+    expect(names(withGateways([device('a'), gateway], [site]))).toEqual(['a', 'gate']);
   });
 
   it('forgets an application that was deleted', () => {

@@ -5,7 +5,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import type uPlot from 'uplot';
 
 import { clock } from '../lib/format';
-import type { Column } from '../lib/series';
+import { last, type Column } from '../lib/series';
 
 export interface Curve {
   label: string;
@@ -57,8 +57,11 @@ function axes(at: Element, format: ChartProps['format']): uPlot.Axis[] {
 
 /** While nobody points at a moment, the legend tells the newest. */
 function newest(plot: uPlot): void {
-  const length = plot.data[0]?.length ?? 0;
-  if ((plot.cursor.idx === null || plot.cursor.idx === undefined) && length) plot.setLegend({ idx: length - 1 }, false);
+  if (plot.cursor.idx !== null && plot.cursor.idx !== undefined) return;
+  // The step that is under way has no value yet.
+  const steps = plot.data.slice(1).map((column) => last(column as Column)?.steps ?? Infinity);
+  const back = Math.min(...steps);
+  if (Number.isFinite(back)) plot.setLegend({ idx: (plot.data[0]?.length ?? 0) - 1 - back }, false);
 }
 
 function options(at: HTMLElement, props: ChartProps): uPlot.Options {

@@ -34,7 +34,7 @@ ControlPlane::ControlPlane(ControlPlaneOptions options, Packages* packages, cons
       packages_(packages),
       clock_(clock),
       fleet_(options_.fleet, clock) {
-  outputs_.publish = [](const std::string&, std::string, int, bool) {
+  outputs_.publish = [](const std::string&, const std::string&, int, bool) {
     return UnavailableError("there is no connection to the broker yet");
   };
   outputs_.members_changed = [](const std::vector<CloudBrokerNode>&) {};

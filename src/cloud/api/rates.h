@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -75,7 +76,8 @@ class RecentLatencies {
       if (now - samples_[i].at < 300 * kSecond) recent.push_back(samples_[i].milliseconds);
     }
     if (recent.empty()) return 0;
-    const auto at = static_cast<std::size_t>(share * static_cast<double>(recent.size() - 1) + 0.5);
+    const auto at =
+        static_cast<std::size_t>(std::lround(share * static_cast<double>(recent.size() - 1)));
     std::nth_element(recent.begin(), recent.begin() + static_cast<std::ptrdiff_t>(at),
                      recent.end());
     return recent[at];

@@ -184,9 +184,8 @@ void PostSnapshot(ApiCall& call) {
       [reply = call.reply, privacy](Result<v1::CommandResult> result) {
         if (!result) return reply(HttpJsonError(result.error()));
         if (!result->error().empty()) {
-          return reply(HttpJsonError(privacy == "local-only"
-                                         ? PermissionDeniedError(result->error())
-                                         : RefusedByDevice(result->error())));
+          return reply(HttpJsonError(privacy != "frames" ? PermissionDeniedError(result->error())
+                                                         : RefusedByDevice(result->error())));
         }
         if (result->jpeg().empty()) {
           return reply(HttpJsonError(UnavailableError("the device sent no picture")));

@@ -171,7 +171,7 @@ TEST_F(EventTablesTest, OldEventsGo) {
 TEST_F(EventTablesTest, TheOldestGoWhereTheyTakeTooMuchDiskAndItIsGivenBack) {
   Open({.max_bytes = 4 << 20});
   for (int i = 0; i < 40; ++i) {
-    v1::EventBatch batch = Batch(static_cast<std::uint64_t>(i * 100 + 1), 100);
+    v1::EventBatch batch = Batch(static_cast<std::uint64_t>(i) * 100 + 1, 100);
     for (v1::Event& event : *batch.mutable_events()) event.set_source(std::string(2000, 'x'));
     Accept(batch);
   }

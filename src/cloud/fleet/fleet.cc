@@ -12,8 +12,8 @@ namespace {
 
 using google::protobuf::util::MessageDifferencer;
 
-constexpr std::size_t kOldBoots = 8;
-constexpr std::int64_t kClockTroubleMs = 60'000;
+constexpr int kSignsOfLife = 2;
+constexpr std::int64_t kGenerationEpochMs = 1'704'067'200'000;  // 2024, as Unix time
 
 std::int64_t ToMs(Nanos t) {
   return t / kMillisecond;
@@ -91,25 +91,6 @@ std::vector<std::string> ServiceStates(const v1::State& state) {
 
 void AddApplications(const v1::State& state, std::set<std::string>* names) {
   for (const v1::ServiceStatus& service : state.services()) names->insert(service.application());
-}
-
-bool Contains(const std::deque<std::string>& boots, const std::string& boot) {
-  return std::ranges::find(boots, boot) != boots.end();
-}
-
-// Whether this birth is the newest that is known of. One of a boot that was followed by another
-// came late, unless the node's states are of that boot; a Will speaks for its own boot only.
-bool TakeBoot(Node* node, const v1::Birth& birth) {
-  const std::string& present = node->birth.boot_id();
-  const std::string& boot = birth.boot_id();
-  if (present.empty() || present == boot) return true;
-  if (boot != node->state.boot_id() && (!birth.online() || Contains(node->old_boots, boot))) {
-    return false;
-  }
-  std::erase(node->old_boots, boot);
-  node->old_boots.push_back(present);
-  if (node->old_boots.size() > kOldBoots) node->old_boots.pop_front();
-  return true;
 }
 
 }  // namespace
@@ -220,7 +201,7 @@ FleetChange Fleet::OnBirth(std::string_view site, std::string_view name, v1::Bir
   Node* node = Mutable(site, name);
   *ours = node != nullptr;
   if (node == nullptr) return change;
-  if (!TakeBoot(node, birth)) return change;
+  if (!node->Supersedes(birth)) return change;
   // A Will was written before some facts were known.
   if (!birth.has_facts() && node->birth.has_facts()) {
     *birth.mutable_facts() = node->birth.facts();
@@ -228,6 +209,7 @@ FleetChange Fleet::OnBirth(std::string_view site, std::string_view name, v1::Bir
   }
   const bool same = node->birth.has_facts() == birth.has_facts() && SaysTheSame(node->birth, birth);
   node->birth = std::move(birth);
+  node->states_in_a_row = 0;
   if (node->birth.online()) {
     node->heard = clock_.Monotonic();
     node->last_seen_ms = ToMs(clock_.Wall());
@@ -251,8 +233,8 @@ FleetChange Fleet::OnState(std::string_view site, std::string_view name, v1::Sta
   *ours = node != nullptr;
   if (node == nullptr) return change;
   // One of an earlier boot that came late is put right by the next, in half a minute at most.
-  if (state.boot_id() == node->state.boot_id() && state.sequence() <= node->state.sequence() &&
-      node->state.sequence() > 0) {
+  const bool same_boot = state.boot_id() == node->state.boot_id();
+  if (same_boot && state.sequence() <= node->state.sequence() && node->state.sequence() > 0) {
     return change;
   }
   const bool shows_the_same = ShowsTheSame(node->state, state);
@@ -271,17 +253,33 @@ FleetChange Fleet::OnState(std::string_view site, std::string_view name, v1::Sta
         std::abs(offset) < std::abs(node->last_offset_ms) ? offset : node->last_offset_ms;
     node->last_offset_ms = offset;
     Sample(*node);
+    FollowStates(node, same_boot, &change);
   }
   change.dirty.insert(node->name);
   if (!shows_the_same) change.nodes.insert(node->name);
   if (node->state.generation() > node->desired.generation()) {
     // It knows a later document than we do: ours was restored from an older backup. Ours counts.
-    node->desired.set_generation(node->state.generation() + 1);
+    node->desired.set_generation(NextGeneration(*node));
     change.desired.insert(node->name);
   }
   UpdateStatus(node, &change);
   if (node->role == v1::GATEWAY) UpdateSiteStatus(site, &change);
   return change;
+}
+
+// A birth or a Will that came late speaks of a connection that another one followed: nothing but
+// the states tells. One may have been on its way when the connection ended, two in a row were not.
+void Fleet::FollowStates(Node* node, bool same_boot, FleetChange* change) {
+  const std::string& boot = node->state.boot_id();
+  node->states_in_a_row = same_boot ? node->states_in_a_row + 1 : 1;
+  if (node->states_in_a_row < kSignsOfLife) return;
+  if (node->birth.online() && node->birth.boot_id() == boot) return;
+  v1::Birth birth = node->TakeOldBirth(boot);
+  birth.set_boot_id(boot);
+  birth.set_online(true);
+  const bool same = SaysTheSame(node->birth, birth);
+  node->birth = std::move(birth);
+  if (!same) Recompute(node, change);
 }
 
 FleetChange Fleet::Tick() {
@@ -407,6 +405,15 @@ v1::Desired Fleet::Compute(const Node& node) const {
   return desired;
 }
 
+// Above every generation that this name ever had, those included that the tables know nothing of:
+// from before it was deleted, or from after the backup that was put back. Were one given twice, a
+// device that has the first would take it for the second.
+std::uint64_t Fleet::NextGeneration(const Node& node) const {
+  const std::int64_t time = std::max<std::int64_t>(ToMs(clock_.Wall()) - kGenerationEpochMs, 0);
+  return std::max({node.desired.generation() + 1, node.state.generation() + 1,
+                   static_cast<std::uint64_t>(time)});
+}
+
 void Fleet::Recompute(Node* node, FleetChange* change) {
   v1::Desired desired = Compute(*node);
   if (node->desired.generation() > 0 && SameDocument(node->desired, desired)) return;
@@ -414,7 +421,7 @@ void Fleet::Recompute(Node* node, FleetChange* change) {
   for (const auto& service : node->desired.services()) applications.insert(service.application());
   for (const auto& service : desired.services()) applications.insert(service.application());
   change->applications.merge(applications);
-  desired.set_generation(std::max(node->desired.generation(), node->state.generation()) + 1);
+  desired.set_generation(NextGeneration(*node));
   node->desired = std::move(desired);
   change->desired.insert(node->name);
   change->nodes.insert(node->name);
@@ -459,34 +466,6 @@ std::vector<ApplicationPlacement> Fleet::Placements(
     if (node.role != v1::GATEWAY) devices.push_back(ToPlacementDevice(node));
   }
   return Place(list, devices);
-}
-
-// ---- Node --------------------------------------------------------------------------------------
-
-std::string_view NodeStatusName(NodeStatus status) {
-  static constexpr std::string_view kNames[] = {"never", "online", "stale", "offline",
-                                                "unreachable"};
-  return kNames[static_cast<std::size_t>(status)];
-}
-
-std::string Node::Trouble() const {
-  std::string trouble = state.trouble();
-  if (std::abs(clock_offset_ms) > kClockTroubleMs) {
-    const std::int64_t seconds = std::abs(clock_offset_ms) / 1000;
-    const std::string amount = seconds >= 172'800 ? fmt::format("{} days", seconds / 86'400)
-                               : seconds >= 7200  ? fmt::format("{} hours", seconds / 3600)
-                                                  : fmt::format("{} seconds", seconds);
-    if (!trouble.empty()) trouble += "; ";
-    trouble += fmt::format("its clock is {} {}", amount, clock_offset_ms > 0 ? "fast" : "slow");
-  }
-  return trouble;
-}
-
-bool Node::Failing() const {
-  return !Trouble().empty() ||
-         std::ranges::any_of(state.services(), [](const v1::ServiceStatus& service) {
-           return service.state() == v1::FAILING || service.state() == v1::REFUSED;
-         });
 }
 
 }  // namespace selvedge

@@ -90,6 +90,7 @@ class Fleet {
   v1::Desired Compute(const Node& node) const;
   void AddServices(const Node& node, v1::Desired* desired) const;
   void AddMembers(const Node& gateway, v1::Desired* desired) const;
+  std::uint64_t NextGeneration(const Node& node) const;
   void Recompute(Node* node, FleetChange* change);
   void MembersChanged(v1::Role role, const std::string& site, const std::string& name,
                       FleetChange* change);
@@ -98,6 +99,7 @@ class Fleet {
   void UpdateStatus(Node* node, FleetChange* change);
   void UpdateSiteStatus(std::string_view site, FleetChange* change);
   void Sample(const Node& node);
+  void FollowStates(Node* node, bool same_boot, FleetChange* change);
   std::string RegistryFor(const Node& node) const;
 
   FleetOptions options_;

@@ -187,6 +187,58 @@ TEST_F(FleetTest, ABirthOrWillOfAnEarlierBootDoesNotUndoTheLater) {
   EXPECT_EQ(Get("a").status, NodeStatus::kOffline);
 }
 
+// Doubled by a link, it comes after the birth of the next connection.
+TEST_F(FleetTest, AWillThatComesLateIsOverWhenTheNodeGoesOnReporting) {
+  Join("a");
+  Birth(ABirth("a"));
+  State(NowState("a", 1));
+  Birth(AWill("a"));
+  State(NowState("a", 1));  // again
+  State(NowState("a", 2));  // may have been on its way
+  EXPECT_EQ(Get("a").status, NodeStatus::kOffline);
+  State(NowState("a", 3));
+  EXPECT_EQ(Get("a").status, NodeStatus::kOnline);
+  Birth(AWill("a"));
+  State(NowState("a", 4), /*retained=*/true);
+  State(NowState("a", 5), /*retained=*/true);
+  EXPECT_EQ(Get("a").status, NodeStatus::kOffline) << "what the broker kept is no sign of life";
+}
+
+// A gateway that kept a birth of an earlier boot says it to a control plane that was restarted.
+TEST_F(FleetTest, ABirthOfAnEarlierBootGivesWayToTheBootThatStatesComeFrom) {
+  Join("a");
+  fleet_.PutApplications({AnApplication(AManifest("app", kOnJetson))});
+  Birth(ABirth("a", {{"hardware", "jetson"}}, "boot-2"));
+  State(NowState("a", 1, 0, "boot-2"));
+  EXPECT_THAT(Birth(ABirth("a", {}, "boot-1")).desired, ElementsAre("a"));
+  EXPECT_EQ(Get("a").desired.services_size(), 0);
+  State(NowState("a", 2, 0, "boot-2"));
+  EXPECT_THAT(State(NowState("a", 3, 0, "boot-2")).desired, ElementsAre("a"));
+  EXPECT_EQ(Get("a").birth.boot_id(), "boot-2");
+  EXPECT_EQ(Get("a").desired.services_size(), 1);
+  // And it is known from here on.
+  EXPECT_TRUE(Birth(ABirth("a", {}, "boot-1")).empty());
+}
+
+// The device keeps the document that it has when another one comes with the same generation.
+TEST_F(FleetTest, NoGenerationIsGivenTwiceAfterABackupOrUnderANameThatIsFreeAgain) {
+  clock_.SetWall(1'800'000'000 * kSecond);
+  Join("a");
+  Birth(ABirth("a", {{"hardware", "jetson"}}));
+  const NodeRecord backup = Get("a");
+  clock_.Advance(kSecond);
+  fleet_.PutApplications({AnApplication(AManifest("lost", kOnJetson))});
+  const std::uint64_t lost = Get("a").desired.generation();
+  clock_.Advance(kSecond);
+  Fleet again({.registry_url = "https://cloud:5443"}, clock_);
+  again.Restore({backup}, {});
+  again.PutApplications({AnApplication(AManifest("other", kOnJetson))});
+  EXPECT_GT(again.Find("a")->desired.generation(), lost);
+  fleet_.RemoveNode("a");
+  Join("a");
+  EXPECT_GT(Get("a").desired.generation(), lost);
+}
+
 TEST_F(FleetTest, WhoIsNoMemberOfTheSiteIsNotHeard) {
   Join("a");
   bool ours = true;

@@ -43,9 +43,18 @@ struct Node : NodeRecord {
   std::int64_t status_since_ms = 0;
   std::int64_t clock_offset_ms = 0;  // its clock less ours
   std::int64_t last_offset_ms = 0;   // of the state before
-  // Boots that another one followed: their late births count for nothing. Newest last, at most
-  // eight.
-  std::deque<std::string> old_boots;
+  int states_in_a_row = 0;           // of one boot, fresh, since the last birth or Will
+  // Of boots that another one followed: they count for nothing when they come late, unless states
+  // of that boot come. Newest last, at most four.
+  std::deque<v1::Birth> old_births;
+
+  // Whether `other` is the newest birth that is known of; the present one counts as old then. One
+  // of a boot that was followed by another came late, unless the node's states are of that boot; a
+  // Will speaks for its own boot only.
+  bool Supersedes(const v1::Birth& other);
+  // The birth of a boot that was followed by another and is the present one after all; where it is
+  // not kept, the present one.
+  v1::Birth TakeOldBirth(const std::string& boot);
 
   // One sentence about the node itself; empty where it is well.
   std::string Trouble() const;

@@ -1,16 +1,20 @@
 #include "cmd/agent/serve.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <array>
+#include <cerrno>
 #include <filesystem>
+#include <future>
 #include <random>
 #include <utility>
 
 #include "base/backoff.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/log_copy.h"
 #include "device/agent/agent.h"
 #include "net/join_client.h"
 #include "trust/token.h"
@@ -119,12 +123,38 @@ Result<NodeIdentity> Identity(const AgentOptions& options, const cli::Terminatio
   std::mt19937_64 engine{std::random_device{}()};
   Backoff backoff(kSecond, 30 * kSecond,
                   [&engine] { return std::uniform_real_distribution<double>(0, 1)(engine); });
+  std::stop_source stop;
+  join.stop = stop.get_token();
   while (true) {
-    auto joined = JoinFleet(folder, token, join);
+    auto joining = std::async(std::launch::async, [&] { return JoinFleet(folder, token, join); });
+    while (joining.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+      if (termination.Wait(50 * kMillisecond) == 0) continue;
+      stop.request_stop();
+      (void)joining.get();
+      return Err(CancelledError("told to end while joining"));
+    }
+    auto joined = joining.get();
     if (joined || !WorthAnotherTry(joined.error())) return joined;
     log::Warning("agent", "not joined yet; trying again", {{"reason", joined.error().message()}});
     if (termination.Wait(backoff.Next()) != 0) return Err(CancelledError("told to end"));
   }
+}
+
+// The agent's own lines, for who asks for them from afar; the agent keeps the file small.
+void KeepLog(const std::string& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  std::filesystem::permissions(folder, std::filesystem::perms::owner_all, error);
+  const std::string path = folder + "/agent.log";
+  const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (file < 0) {
+    log::Warning("agent", "its own log cannot be kept",
+                 {{"reason", ErrnoError(errno, path).message()}});
+    return;
+  }
+  log::CopyTo([file](std::string_view line) {
+    [[maybe_unused]] const auto written = write(file, line.data(), line.size());
+  });
 }
 
 }  // namespace
@@ -147,10 +177,19 @@ int AgentMain(int argc, const char* const* argv, const cli::Termination& termina
     return options.error().code() == StatusCode::kInvalidArgument ? cli::kExitMisuse
                                                                   : cli::kExitFailure;
   }
+  KeepLog(options->state);
   const Result<NodeIdentity> identity = Identity(*options, termination);
   if (!identity) {
     if (identity.error().code() == StatusCode::kCancelled) return cli::kExitOk;
     return cli::Fail("agent", identity.error());
+  }
+  if (identity->role != "device") {
+    return cli::Fail("agent",
+                     FailedPreconditionError(options->state + " belongs to a " + identity->role +
+                                             "; name another folder with --state"));
+  }
+  if (identity->name != options->name) {
+    log::Info("agent", "it keeps the name under which it joined", {{"name", identity->name}});
   }
   AgentSetup setup;
   setup.options = *std::move(options);

@@ -284,7 +284,7 @@ Status CloudProcess::StartMqtt() {
                  {.connected = [this] { plane_->OnConnected(); },
                   .lost = [this](const Status& reason, bool) { plane_->OnDisconnected(reason); },
                   .message =
-                      [this](MqttMessage message) {
+                      [this](const MqttMessage& message) {
                         plane_->OnMessage(message.topic, message.payload, message.retained);
                       }}));
   client_.store(mqtt_.get());

@@ -203,11 +203,6 @@ Status Demo::Play() {
   measured_.watched_seconds = Elapsed() - begin;
   measured_.uplink = {after.sent - before.sent, after.received - before.received};
   SELVEDGE_ASSIGN_OR_RETURN_STATUS(measured_.devices, demo::ReadDevices(&fleet_));
-  if (const auto overview = fleet_.Get("/overview")) {
-    const json latency = overview->value("latency", json::object());
-    measured_.event_p50_ms = latency.value("event_to_cloud_p50_ms", 0.0);
-    measured_.event_p99_ms = latency.value("event_to_cloud_p99_ms", 0.0);
-  }
   return OkStatus();
 }
 
@@ -338,7 +333,9 @@ int DemoMain(int argc, const char* const* argv) {
     if (status.ok() && options.json_report) {
       std::puts(demo::ReportJson(demo.measured()).dump(2).c_str());
     } else if (status.ok()) {
-      std::fputs(demo::ReportText(demo.measured(), "http://" + fleet.http).c_str(), stdout);
+      const std::string port =
+          std::to_string(options.port == 0 ? DemoOptions().port : options.port);
+      std::fputs(demo::ReportText(demo.measured(), "http://localhost:" + port).c_str(), stdout);
     }
   }
   std::error_code error;

@@ -145,11 +145,19 @@ Result<std::string> Fleet::JoinToken(const std::string& role) {
   return answer.value("token", "");
 }
 
+// In a file that only its owner reads, for a process that joins: everybody sees command lines.
+Result<std::string> Fleet::JoinTokenFile(const std::string& name, const std::string& role) {
+  SELVEDGE_ASSIGN_OR_RETURN(const std::string token, JoinToken(role));
+  const std::string path = Folder(name + ".join");
+  SELVEDGE_RETURN_ERR_IF_ERROR(WriteSecretFile(path, token));
+  return "@" + path;
+}
+
 Status Fleet::StartGateway() {
-  SELVEDGE_ASSIGN_OR_RETURN_STATUS(const std::string token, JoinToken("gateway"));
   SELVEDGE_ASSIGN_OR_RETURN_STATUS(broker_port_, FreePort());
   SELVEDGE_ASSIGN_OR_RETURN_STATUS(metrics_port_, FreePort());
   const std::string name = options_.site + "-gateway";
+  SELVEDGE_ASSIGN_OR_RETURN_STATUS(const std::string token, JoinTokenFile(name, "gateway"));
   SELVEDGE_RETURN_IF_ERROR(
       Launch(name, "selvedge-gateway",
              {"--join", token, "--name", name, "--state", Folder(name), "--listen", "127.0.0.1",
@@ -162,7 +170,7 @@ Status Fleet::StartGateway() {
 }
 
 Status Fleet::LaunchDevice(const DeviceSpec& device) {
-  SELVEDGE_ASSIGN_OR_RETURN_STATUS(const std::string token, JoinToken("device"));
+  SELVEDGE_ASSIGN_OR_RETURN_STATUS(const std::string token, JoinTokenFile(device.name, "device"));
   std::vector<std::string> arguments = {"--join",    token,     "--name",
                                         device.name, "--state", Folder(device.name)};
   if (!options_.source.empty()) {

@@ -78,6 +78,7 @@ class Fleet {
   const FleetOptions& options() const { return options_; }
 
  private:
+  Result<std::string> JoinTokenFile(const std::string& name, const std::string& role);
   std::string Folder(const std::string& name) const { return options_.state + "/" + name; }
   Status Launch(const std::string& name, const std::string& executable,
                 std::vector<std::string> arguments);

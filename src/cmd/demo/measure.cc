@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <set>
 #include <sstream>
 
@@ -31,10 +32,10 @@ void CountOne(const json& event, const Outage& outage, std::set<std::string>* id
   ++count->by_device[device];
   const std::int64_t captured = UnixMillisOf(event, "captured_unix_ns");
   const std::int64_t received = event.value("received_ms", std::int64_t{0});
-  if (device == outage.device && captured >= outage.from_unix_ms &&
-      captured < outage.until_unix_ms && received >= outage.until_unix_ms) {
-    ++count->caught_up;
-  }
+  const bool held_up = device == outage.device && captured < outage.until_unix_ms &&
+                       received >= outage.until_unix_ms;
+  if (held_up && captured >= outage.from_unix_ms) ++count->caught_up;
+  if (!held_up) count->delays_ms.push_back(static_cast<double>(received - captured));
 }
 
 }  // namespace
@@ -79,6 +80,13 @@ Result<EventCount> CountEvents(Fleet* fleet, const Outage& outage) {
   }
   count.distinct = ids.size();
   return count;
+}
+
+double Quantile(std::vector<double> values, double share) {
+  if (values.empty()) return 0;
+  std::ranges::sort(values);
+  const auto rank = static_cast<std::size_t>(std::ceil(share * static_cast<double>(values.size())));
+  return values[std::clamp<std::size_t>(rank, 1, values.size()) - 1];
 }
 
 Result<std::vector<DeviceResult>> ReadDevices(Fleet* fleet) {

@@ -29,7 +29,8 @@ struct EventCount {
   std::uint64_t rows = 0;
   std::uint64_t distinct = 0;  // ids
   std::map<std::string, std::uint64_t> by_device;
-  std::uint64_t caught_up = 0;  // captured by `device` between `from` and `until`, received later
+  std::uint64_t caught_up = 0;    // captured by `device` between `from` and `until`, received later
+  std::vector<double> delays_ms;  // capture to the cloud's commit, of all that were not held up so
 };
 struct Outage {
   std::string device;
@@ -37,6 +38,9 @@ struct Outage {
   std::int64_t until_unix_ms = 0;
 };
 Result<EventCount> CountEvents(Fleet* fleet, const Outage& outage);
+
+// Nearest rank, `share` in 0..1; 0 of nothing.
+double Quantile(std::vector<double> values, double share);
 
 struct DeviceResult {
   std::string name;
@@ -58,8 +62,6 @@ struct Measured {
   double watched_seconds = 0;          // over which the uplink was measured
   Uplink uplink;                       // in that time
   double h264_bytes_per_second = 0;    // of one camera; 0: not known for this source
-  double event_p50_ms = 0;             // capture to cloud
-  double event_p99_ms = 0;
   int cameras = 0;
 };
 

@@ -18,6 +18,13 @@ TEST(MetricSumTest, AddsSamplesOfOneMetricOnly) {
   EXPECT_DOUBLE_EQ(MetricSum("", "a_total"), 0);
 }
 
+TEST(QuantileTest, IsOneOfTheValues) {
+  EXPECT_DOUBLE_EQ(Quantile({}, 0.5), 0);
+  EXPECT_DOUBLE_EQ(Quantile({3, 1, 2}, 0.5), 2);
+  EXPECT_DOUBLE_EQ(Quantile({3, 1, 2}, 0.99), 3);
+  EXPECT_DOUBLE_EQ(Quantile({3, 1, 2}, 0), 1);
+}
+
 Measured Example() {
   Measured measured;
   DeviceResult device;

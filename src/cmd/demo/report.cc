@@ -105,8 +105,8 @@ json ReportJson(const Measured& measured) {
   add("frames_per_second", totals.frames_per_second, "1/s");
   add("latency_p50_ms", totals.worst_p50_ms, "ms");
   add("latency_p99_ms", totals.worst_p99_ms, "ms");
-  add("event_p50_ms", measured.event_p50_ms, "ms");
-  add("event_p99_ms", measured.event_p99_ms, "ms");
+  add("event_p50_ms", Quantile(measured.events.delays_ms, 0.5), "ms");
+  add("event_p99_ms", Quantile(measured.events.delays_ms, 0.99), "ms");
   if (UplinkIsKnown(measured)) {
     add("uplink_bytes_per_second", UplinkRate(measured), "B/s");
     if (measured.h264_bytes_per_second > 0) {
@@ -128,12 +128,12 @@ std::string ReportText(const Measured& measured, const std::string& url) {
   std::string text = "\nWhat you saw\n" + DeviceLines(measured);
   text += fmt::format(
       "  frames     in {} = local {} + dropped {} (and those under way)\n"
-      "  events     {} in the cloud, {} lost, {} doubled; capture to cloud p50 {:.0f} ms, p99 "
-      "{:.0f} ms\n"
+      "  events     {} in the cloud, {} lost, {} doubled; capture to cloud, while connected, p50 "
+      "{:.0f} ms, p99 {:.0f} ms\n"
       "  offline    {} was cut off for {:.0f} s: {} events of that time arrived afterwards\n",
       totals.in, totals.local, totals.dropped, measured.events.distinct, Lost(measured),
-      measured.events.rows - measured.events.distinct, measured.event_p50_ms, measured.event_p99_ms,
-      measured.outage.device,
+      measured.events.rows - measured.events.distinct, Quantile(measured.events.delays_ms, 0.5),
+      Quantile(measured.events.delays_ms, 0.99), measured.outage.device,
       static_cast<double>(measured.outage.until_unix_ms - measured.outage.from_unix_ms) / 1000,
       measured.events.caught_up);
   if (UplinkIsKnown(measured)) {

@@ -24,7 +24,7 @@ void AddOptions(CLI::App* app, GatewayCommand* o, std::vector<std::string>* labe
   app->add_option("--name", o->name, "its name in the fleet; default: gateway-SITE")
       ->envname("SELVEDGE_NAME");
   app->add_option("--state", o->state, "folder for its key, certificate and database")
-      ->envname("SELVEDGE_STATE");
+      ->envname("SELVEDGE_GATEWAY_STATE");
   app->add_option("--listen", o->listen, "address for the site's devices; default: all")
       ->envname("SELVEDGE_LISTEN");
   app->add_option("--mqtt-port", o->mqtt_port, "of the site's broker; default 8883, 0: a free one")
@@ -116,6 +116,23 @@ Result<std::optional<GatewayPlaces>> LoadPlaces(const std::string& state_folder)
   return places;
 }
 
+namespace {
+
+// Asked before the gateway joins: a token is good once, and devices are told these places.
+Status CheckPorts(const std::string& address, const GatewayPlaces& places) {
+  const std::pair<const char*, int> ports[] = {{"--mqtt-port", places.mqtt_port},
+                                               {"--https-port", places.https_port},
+                                               {"--websocket-port", places.websocket_port}};
+  for (const auto& [option, port] : ports) {
+    if (port == 0) continue;
+    const Status status = CheckPort(address, port);
+    if (!status.ok()) return status.WithContext(option);
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
 Result<GatewayPlaces> DecidePlaces(const GatewayCommand& command) {
   SELVEDGE_ASSIGN_OR_RETURN(const std::optional<GatewayPlaces> kept, LoadPlaces(command.state));
   GatewayPlaces places = kept.value_or(GatewayPlaces{});
@@ -131,6 +148,7 @@ Result<GatewayPlaces> DecidePlaces(const GatewayCommand& command) {
   SELVEDGE_RETURN_ERR_IF_ERROR(decide(command.websocket_port,
                                       kept.has_value() && kept->websocket_port != 0,
                                       &places.websocket_port));
+  if (!kept) SELVEDGE_RETURN_ERR_IF_ERROR(CheckPorts(command.listen, places));
   if (!command.advertise.empty()) places.advertise = command.advertise;
   if (places.advertise.empty()) {
     const bool any = command.listen == "0.0.0.0" || command.listen == "::";

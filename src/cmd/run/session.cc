@@ -168,6 +168,7 @@ Status Session::OpenPublishers() {
   }
   LiveViewOptions view;
   view.enabled = config_.http.enabled && config_.http.live_view;
+  view.for_agent = config_.http.enabled && agent_link_ && config_.privacy == Privacy::kFrames;
   view.fps = config_.http.live_fps;
   view.max_width = config_.http.live_width;
   view.labels = config_.card.labels;

@@ -1,7 +1,9 @@
 #include "device/agent/agent.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,12 +12,13 @@
 #include <random>
 #include <utility>
 
-#include "base/child_process.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/resident_memory.h"
 #include "core/event_id.h"
 #include "device/agent/agent_core.h"
 #include "device/agent/facts.h"
+#include "device/agent/service_log.h"
 
 namespace selvedge {
 namespace {
@@ -24,26 +27,17 @@ namespace fs = std::filesystem;
 
 constexpr Nanos kLongestWait = 5 * kSecond;
 constexpr Nanos kTidyInterval = 30 * kSecond;
+constexpr Nanos kFirstTidy = 5 * kSecond;  // when what only the start needs has been done
 constexpr Nanos kShutDownLimit = 25 * kSecond;
+constexpr std::size_t kMaxFound = std::size_t{64} << 10;
 constexpr std::size_t kMaxDesired = std::size_t{4} << 20;
+constexpr std::uint64_t kLowDisk = std::uint64_t{32} << 20;
+constexpr std::size_t kMaxInputs = 1024;
+constexpr Nanos kLookInterval = 100 * kMillisecond;  // between two looks at the state
 
 double RandomShare() {
   thread_local std::mt19937_64 engine{std::random_device{}()};
   return std::uniform_real_distribution<double>(0, 1)(engine);
-}
-
-// What the engines' own executable says about them; nothing where it cannot.
-std::vector<std::string> AskForEngines(const std::string& program, const std::string& folder) {
-  const std::string file = folder + "/engines.json";
-  std::error_code error;
-  fs::remove(file, error);
-  ChildOptions child;
-  child.program = program;
-  child.arguments = {"--engines", "--json", "--log-level", "off"};
-  child.output_file = file;
-  auto process = ChildProcess::Start(child);
-  if (!process || process->Wait(20 * kSecond) != 0) return {};
-  return ParseEngines(ReadFile(file, 64 * 1024).value_or(""));
 }
 
 }  // namespace
@@ -52,15 +46,21 @@ AgentCore::AgentCore(AgentSetup setup, const Clock& clock)
     : setup_(std::move(setup)),
       clock_(clock),
       folder_(setup_.options.state),
+      started_wall_(clock.Wall()),
       boot_(EventIdGenerator(clock, std::random_device{}()).Next().text()),
       pacer_(setup_.options.metrics_interval) {}
 
 AgentCore::~AgentCore() {
   Stop();
+  mqtt_.reset();
+  snapshots_.reset();
+  probe_.reset();
+  fetcher_.reset();  // they all wake the loop
   if (wake_ >= 0) close(wake_);
+  if (lock_ >= 0) close(lock_);
 }
 
-Status AgentCore::MakeFolders() const {
+Status AgentCore::MakeFolders() {
   for (const char* name : {"", "/services", "/packages", "/images", "/run"}) {
     std::error_code error;
     fs::create_directories(folder_ + name, error);
@@ -69,6 +69,12 @@ Status AgentCore::MakeFolders() const {
       return PermissionDeniedError("cannot use the state folder " + folder_ + name + ": " +
                                    error.message());
     }
+  }
+  lock_ = open((folder_ + "/agent.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (lock_ < 0) return ErrnoError(errno, "cannot use the state folder " + folder_);
+  if (flock(lock_, LOCK_EX | LOCK_NB) != 0) {
+    return FailedPreconditionError("another agent uses the state folder " + folder_ +
+                                   "; give each its own with --state");
   }
   return OkStatus();
 }
@@ -95,8 +101,12 @@ Status AgentCore::OpenStore() {
 
 void AgentCore::LearnFacts() {
   facts_ = ReadFacts("");
-  for (std::string& engine : AskForEngines(setup_.options.run_program, folder_)) {
-    facts_.add_engines(std::move(engine));
+  // What takes a moment to find out is, until then, as it was: a device that comes back without its
+  // engines would lose what it runs, and get it again a moment later.
+  v1::Facts before;
+  if (before.ParseFromString(ReadFile(folder_ + "/found.pb", kMaxFound).value_or(""))) {
+    *facts_.mutable_engines() = before.engines();
+    facts_.set_containers(before.containers());
   }
   for (const auto& [name, uri] : setup_.options.cameras) {
     facts_.add_cameras(name);
@@ -105,6 +115,8 @@ void AgentCore::LearnFacts() {
   limits_.allow_volumes = setup_.options.allow_volumes;
   if (limits_.allow_volumes.empty()) limits_.allow_volumes = {"/var/edge-models"};
   limits_.allow_volumes.push_back(folder_);
+  limits_.container_network = setup_.options.container_network;
+  limits_.containers = true;  // until the probe says otherwise; they wait for it
   facts_.set_disk_free_bytes(DiskFreeBytes(folder_));
 }
 
@@ -117,6 +129,27 @@ void AgentCore::LoadDesired() {
   reconciler_->SetDesired(desired_, clock_.Monotonic());
 }
 
+void AgentCore::TakeProbe() {
+  std::optional<ProbeResult> found = probe_->Take();
+  if (!found) return;
+  limits_.containers = found->runtime.has_value();
+  limits_.why_no_containers = found->why_no_runtime;
+  if (!limits_.containers) {
+    log::Info("agent", "containers cannot run here", {{"reason", found->why_no_runtime}});
+  }
+  v1::Facts now;
+  for (std::string& engine : found->engines) now.add_engines(std::move(engine));
+  now.set_containers(limits_.containers);
+  *facts_.mutable_engines() = now.engines();
+  facts_.set_containers(now.containers());
+  // Where it cannot be kept, the next start finds it out anew.
+  (void)WriteFileAtomically(folder_ + "/found.pb", now.SerializeAsString());
+  host_->SetRuntime(std::move(found->runtime), std::move(found->why_no_runtime));
+  reconciler_->CheckAgain();
+  stirred_ = true;
+  if (connected_) Publish(TopicKind::kBirth, MakeBirth(true).SerializeAsString(), true);
+}
+
 Status AgentCore::Start() {
   SELVEDGE_RETURN_IF_ERROR(MakeFolders());
   wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -124,22 +157,22 @@ Status AgentCore::Start() {
   SELVEDGE_RETURN_IF_ERROR(OpenStore());
   LearnFacts();
 
+  SELVEDGE_RETURN_IF_ERROR(OpenServices());
+  SELVEDGE_RETURN_IF_ERROR(StartMqtt());
+  snapshots_ = std::make_unique<SnapshotTaker>([this] { Wake(); });
+  probe_ = std::make_unique<DeviceProbe>(setup_.options.run_program, folder_, [this] { Wake(); });
+  thread_ = std::thread([this] { Run(); });
+  return OkStatus();
+}
+
+// What keeps services running, and what runs already.
+Status AgentCore::OpenServices() {
   ServiceHost::Context context;
   context.options = setup_.options;
   context.device = setup_.identity.name;
   context.socket = folder_ + "/run/agent.sock";
+  context.allow_volumes = limits_.allow_volumes;
   context.folder_of = [this](const v1::ServiceSpec& spec) { return fetcher_->FolderOf(spec); };
-  if (auto runtime = FindContainerRuntime()) {
-    const Status works =
-        TryContainerRuntime(*runtime, folder_ + "/runc", folder_ + "/run/try-container");
-    if (works.ok()) {
-      context.runtime = *std::move(runtime);
-    } else {
-      log::Info("agent", "containers cannot run here", {{"reason", works.message()}});
-    }
-  }
-  limits_.containers = context.runtime.has_value();
-  facts_.set_containers(limits_.containers);
   host_ = std::make_unique<ServiceHost>(std::move(context));
 
   FetcherOptions fetch;
@@ -161,6 +194,7 @@ Status AgentCore::Start() {
   handler.known = [this](const ServiceKey& key) { return reconciler_->Running(key) != nullptr; };
   handler.metrics = [this](const ServiceKey& key, const v1::PipelineMetrics& metrics) {
     reconciler_->Heard(key, &metrics, clock_.Monotonic());
+    stirred_ = true;
   };
   handler.events = [this](const std::vector<OutboxRecord>& records) { return TakeEvents(records); };
   SELVEDGE_ASSIGN_OR_RETURN_STATUS(
@@ -170,8 +204,6 @@ Status AgentCore::Start() {
     reconciler_->Adopted(spec, clock_.Monotonic());
   }
   LoadDesired();
-  SELVEDGE_RETURN_IF_ERROR(StartMqtt());
-  thread_ = std::thread([this] { Run(); });
   return OkStatus();
 }
 
@@ -214,6 +246,9 @@ Status AgentCore::StartMqtt() {
 void AgentCore::Push(Input input) {
   {
     const std::lock_guard lock(mutex_);
+    // More than that is a broker gone mad. Whatever is left out comes again: a document with the
+    // next connection, an Ack with the next batch; who asked for something asks again.
+    if (input.kind == Input::Kind::kMessage && inputs_.size() >= kMaxInputs) return;
     inputs_.push_back(std::move(input));
   }
   Wake();
@@ -233,8 +268,10 @@ int AgentCore::PollTimeout(Nanos now) const {
   consider(host_->NextTime());
   if (connected_) {
     consider(sender_->NextTime());
-    consider(pacer_.NextTime(now));
+    const Nanos look = looked_ + kLookInterval;
+    consider(stirred_ ? look : std::max(pacer_.NextTime(now), look));
   }
+  if (!pending_desired_.empty()) consider(retry_desired_);
   return static_cast<int>(std::max<Nanos>(0, next - now) / kMillisecond) + 1;
 }
 
@@ -248,15 +285,27 @@ void AgentCore::WaitForWork(Nanos now) {
 
 void AgentCore::Turn(Nanos now) {
   TakeInputs();
+  TakeProbe();
   TakeFetches(now);
+  TakeSnapshots();
+  if (!pending_desired_.empty() && now >= retry_desired_) TakeUpDesired(now);
   links_->Receive();
   for (const ServiceHost::Ended& ended : host_->Reap(now)) {
     log::Info("agent", "service ended", {{"service", ended.key.ToString()}, {"how", ended.how}});
     reconciler_->Ended(ended.key, ended.how, now);
+    stirred_ = true;
   }
-  for (const Action& action : reconciler_->Step(now)) Act(action, now);
-  if (connected_) NoteTrouble(sender_->Pump());
-  SendState(now);
+  for (const Action& action : reconciler_->Step(now)) {
+    Act(action, now);
+    stirred_ = true;
+  }
+  if (connected_) NoteTrouble(Part::kSending, sender_->Pump());
+  if (connected_ && (now - looked_ >= kLookInterval || looked_ == 0) &&
+      (stirred_ || now >= pacer_.NextTime(now))) {
+    looked_ = now;
+    stirred_ = false;
+    SendState(now);
+  }
   Tidy(now);
 }
 
@@ -286,10 +335,18 @@ void AgentCore::Stop() {
 }
 
 void AgentCore::Tidy(Nanos now) {
-  if (tidied_ != 0 && now - tidied_ < kTidyInterval) return;
+  if (tidied_ == 0) tidied_ = now - kTidyInterval + kFirstTidy;
+  if (now - tidied_ < kTidyInterval) return;
   tidied_ = now;
   host_->TrimLogs();
+  (void)TrimLog(folder_ + "/agent.log", setup_.options.log_bytes);
+  const std::uint64_t free = DiskFreeBytes(folder_);
+  NoteTrouble(Part::kDisk, free < kLowDisk ? ResourceExhaustedError(
+                                                 "the disk of the state folder is almost full: " +
+                                                 std::to_string(free >> 20) + " MiB are left")
+                                           : OkStatus());
   fetcher_->Keep(reconciler_->Needed());
+  GiveBackUnusedMemory();
 }
 
 Agent::Agent(std::unique_ptr<AgentCore> core) : core_(std::move(core)) {}

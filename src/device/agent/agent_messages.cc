@@ -15,6 +15,7 @@ namespace {
 
 constexpr int kDefaultLines = 200;
 constexpr int kMaxLines = 10'000;
+constexpr Nanos kRetryDesired = 10 * kSecond;
 constexpr std::size_t kMaxLogAnswer = std::size_t{512} * 1024;
 
 }  // namespace
@@ -34,7 +35,7 @@ v1::Birth AgentCore::MakeBirth(bool online) const {
   birth.set_boot_id(boot_);
   birth.set_online(online);
   birth.set_version(setup_.version);
-  birth.set_started_unix_ns(clock_.Wall());
+  birth.set_started_unix_ns(started_wall_);
   birth.set_role(v1::DEVICE);
   if (online) *birth.mutable_facts() = facts_;
   for (const auto& [key, value] : setup_.options.labels) (*birth.mutable_labels())[key] = value;
@@ -65,6 +66,7 @@ void AgentCore::OnConnected() {
   facts_.set_disk_free_bytes(DiskFreeBytes(folder_));
   Publish(TopicKind::kBirth, MakeBirth(true).SerializeAsString(), true);
   pacer_.Forget();
+  stirred_ = true;
   sender_->Connected();
 }
 
@@ -77,7 +79,7 @@ void AgentCore::OnMessage(const MqttMessage& message) {
     OnCommand(message.payload);
   } else if (topic->kind == TopicKind::kAck) {
     v1::Ack ack;
-    if (ack.ParseFromString(message.payload)) NoteTrouble(sender_->OnAck(ack));
+    if (ack.ParseFromString(message.payload)) NoteTrouble(Part::kSending, sender_->OnAck(ack));
   }
 }
 
@@ -88,58 +90,100 @@ void AgentCore::OnDesired(const std::string& payload) {
                  "a desired document that cannot be read, or is another device's, is ignored");
     return;
   }
+  // Also of one that still waits to be written down.
+  if (desired.generation() <= std::max(desired_.generation(), pending_generation_)) return;
   if (desired.services_size() > kMaxServices) {
-    trouble_ = "the desired document names more than " + std::to_string(kMaxServices) +
-               " services; it is ignored";
+    NoteTrouble(Part::kDesired, ResourceExhaustedError("the desired document names more than " +
+                                                       std::to_string(kMaxServices) +
+                                                       " microservices; it is ignored"));
     return;
   }
-  if (desired.generation() <= desired_.generation()) return;
-  if (const Status kept = WriteFileAtomically(folder_ + "/desired.pb", payload); !kept.ok()) {
-    // Not taken up: after a restart with no network the device would go back to the old one.
-    NoteTrouble(kept);
+  pending_desired_ = payload;
+  pending_generation_ = desired.generation();
+  TakeUpDesired(clock_.Monotonic());
+}
+
+// Written down before it is acted on: a restart with no network must not go back to the one before.
+void AgentCore::TakeUpDesired(Nanos now) {
+  const Status kept = WriteFileAtomically(folder_ + "/desired.pb", pending_desired_);
+  NoteTrouble(Part::kDesired, kept.WithContext("what is desired cannot be written down"));
+  if (!kept.ok()) {
+    retry_desired_ = now + kRetryDesired;
     return;
   }
+  desired_.ParseFromString(std::exchange(pending_desired_, {}));
   log::Info("agent", "what is desired has changed",
-            {{"generation", desired.generation()}, {"services", desired.services_size()}});
-  desired_ = std::move(desired);
-  reconciler_->SetDesired(desired_, clock_.Monotonic());
+            {{"generation", desired_.generation()}, {"services", desired_.services_size()}});
+  reconciler_->SetDesired(desired_, now);
+  stirred_ = true;
 }
 
 std::string AgentCore::Logs(const v1::LogsRequest& request) const {
   const int lines = request.lines() == 0
                         ? kDefaultLines
                         : static_cast<int>(std::min<std::uint32_t>(request.lines(), kMaxLines));
-  if (request.service().empty()) {
-    return "The agent writes to its standard error: see the log of what started it, for instance "
-           "journalctl -u selvedge-agent\n";
-  }
+  if (request.service().empty()) return TailOfLog(folder_ + "/agent.log", lines, kMaxLogAnswer);
   return TailOfLog(host_->LogOf({request.application(), request.service()}), lines, kMaxLogAnswer);
 }
 
 void AgentCore::OnCommand(const std::string& payload) {
   v1::Command command;
   if (!command.ParseFromString(payload) || command.id().empty()) return;
+  std::optional<v1::CommandResult> result = Obey(command);
+  if (!result) return;
+  result->set_id(command.id());
+  Publish(TopicKind::kResult, result->SerializeAsString(), false);
+}
+
+std::optional<v1::CommandResult> AgentCore::Obey(const v1::Command& command) {
   v1::CommandResult result;
-  result.set_id(command.id());
+  Status status;
   if (command.has_logs()) {
     result.set_text(Logs(command.logs()));
   } else if (command.has_restart()) {
-    const Status status =
-        reconciler_->Restart({command.restart().application(), command.restart().service()});
-    if (!status.ok()) result.set_error(status.message());
+    status = reconciler_->Restart({command.restart().application(), command.restart().service()});
   } else if (command.has_snapshot()) {
-    const ServiceKey key{command.snapshot().application(), command.snapshot().service()};
-    result.set_error(links_->PrivacyOf(key) == "frames"
-                         ? "this version of the agent takes no snapshots"
-                         : "the pipeline's privacy policy keeps pictures on the device");
+    status = AskForSnapshot(command.id(),
+                            {command.snapshot().application(), command.snapshot().service()});
+    if (status.ok()) return std::nullopt;
   } else {
-    result.set_error("this version of the agent does not know the command");
+    status = UnimplementedError("this version of the agent does not know the command");
   }
-  Publish(TopicKind::kResult, result.SerializeAsString(), false);
+  result.set_error(status.message());
+  return result;
+}
+
+Status AgentCore::AskForSnapshot(const std::string& id, const ServiceKey& key) {
+  const v1::ServiceSpec* running = reconciler_->Running(key);
+  if (running == nullptr) {
+    return NotFoundError(key.ToString() + " does not run on this device");
+  }
+  if (running->kind() == v1::CONTAINER) {
+    return FailedPreconditionError(key.ToString() +
+                                   " is a container; only pipelines give pictures");
+  }
+  // The pipeline's own word, by its link: nothing else says what may leave the device.
+  if (const std::string privacy = links_->PrivacyOf(key); privacy != "frames") {
+    return PermissionDeniedError("the privacy policy of " + key.ToString() + " is " + privacy +
+                                 ": pictures stay on the device");
+  }
+  const v1::PipelineMetrics* metrics = reconciler_->MetricsOf(key);
+  if (metrics == nullptr || metrics->http_port() == 0 || metrics->http_port() > 65535) {
+    return UnavailableError(key.ToString() + " does not serve pictures yet");
+  }
+  snapshots_->Ask(id, static_cast<int>(metrics->http_port()));
+  return OkStatus();
+}
+
+void AgentCore::TakeSnapshots() {
+  for (const v1::CommandResult& result : snapshots_->Take()) {
+    Publish(TopicKind::kResult, result.SerializeAsString(), false);
+  }
 }
 
 void AgentCore::TakeFetches(Nanos now) {
   for (const Fetcher::Update& update : fetcher_->Take()) {
+    stirred_ = true;
     if (!update.done) {
       reconciler_->FetchProgress(update.content, update.progress);
     } else if (update.status.ok()) {
@@ -183,22 +227,29 @@ void AgentCore::Act(const Action& action, Nanos now) {
 
 Status AgentCore::TakeEvents(const std::vector<OutboxRecord>& records) {
   const auto appended = outbox_->Append(records);
-  NoteTrouble(appended ? OkStatus() : appended.error());
+  NoteTrouble(Part::kOutbox, appended ? OkStatus() : appended.error());
   return appended ? OkStatus() : appended.error();
 }
 
-void AgentCore::NoteTrouble(const Status& status) {
-  if (status.ok()) {
-    trouble_.clear();
-    return;
+void AgentCore::NoteTrouble(Part part, const Status& status) {
+  std::string& trouble = trouble_[static_cast<std::size_t>(part)];
+  if (trouble == status.message()) return;
+  stirred_ = true;
+  trouble = status.message();
+  if (!trouble.empty()) {
+    log::Warning("agent", "something is wrong; it is tried again", {{"reason", trouble}});
   }
-  if (trouble_ == status.message()) return;
-  trouble_ = status.message();
-  log::Warning("agent", "something is wrong; it is tried again", {{"reason", trouble_}});
+}
+
+std::string AgentCore::Trouble() const {
+  std::string all;
+  for (const std::string& trouble : trouble_) {
+    if (!trouble.empty()) all += (all.empty() ? "" : "; ") + trouble;
+  }
+  return all;
 }
 
 void AgentCore::SendState(Nanos now) {
-  if (!connected_) return;
   v1::State state;
   state.set_device(setup_.identity.name);
   state.set_boot_id(boot_);
@@ -206,7 +257,7 @@ void AgentCore::SendState(Nanos now) {
   for (v1::ServiceStatus& service : reconciler_->Report(clock_.Wall())) {
     *state.add_services() = std::move(service);
   }
-  state.set_trouble(trouble_);
+  state.set_trouble(Trouble());
   if (!pacer_.Due(state, now)) return;
   if (const auto view = outbox_->View()) *state.mutable_outbox() = view->counters.ToProto();
   state.set_sequence(static_cast<std::uint64_t>(now));

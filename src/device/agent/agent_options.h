@@ -14,7 +14,7 @@
 namespace selvedge {
 
 enum class ContainerNetwork {
-  kIsolated,  // a network of its own: only its declared ports can be reached, and it reaches nobody
+  kIsolated,  // a network of its own: it reaches nobody, and nobody reaches it
   kHost,      // the device's
 };
 
@@ -26,7 +26,7 @@ struct AgentOptions {
   std::map<std::string, std::string> cameras;  // names to URIs; URIs may hold passwords
   std::string default_camera;                  // the first that was named
   std::vector<std::string> allow_volumes;      // empty: /var/edge-models; its own state always
-  ContainerNetwork container_network = ContainerNetwork::kIsolated;
+  ContainerNetwork container_network = ContainerNetwork::kHost;
   std::int64_t outbox_bytes = std::int64_t{256} << 20;
   std::int64_t log_bytes = std::int64_t{4} << 20;          // kept of each service's output
   std::int64_t keep_free_bytes = std::int64_t{256} << 20;  // of the disk, whatever is downloaded

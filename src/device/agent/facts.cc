@@ -31,7 +31,7 @@ std::string ReadText(const std::string& path) {
 }
 
 std::string FirstLine(std::string_view text) {
-  return std::string(text.substr(0, text.find_first_of("\n\0")));
+  return std::string(text.substr(0, text.find_first_of(std::string_view("\n\0", 2))));
 }
 
 std::vector<std::string> Names(const std::string& folder) {

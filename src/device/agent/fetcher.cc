@@ -18,6 +18,7 @@
 #include "registry/content_store.h"
 #include "registry/oci_client.h"
 #include "registry/package.h"
+#include "registry/reference.h"
 
 namespace selvedge {
 namespace {
@@ -108,42 +109,74 @@ class Fetcher::Core {
     wake_();
   }
 
-  Status FetchOne(const Order& order, const std::stop_token& stop) {
+  // The fleet's registry shows itself by the fleet's CA and knows us by our certificate; another
+  // one is somebody else's, who learns nothing of us.
+  OciClientOptions ClientOptions(const std::string& url, bool ours) const {
+    OciClientOptions options;
+    options.url = url;
+    options.http.proxy = options_.proxy;
+    if (!ours) return options;
+    options.http.tls.ca_file = options_.identity.ca_file;
+    options.http.tls.certificate_file = options_.identity.certificate_file;
+    options.http.tls.key_file = options_.identity.key_file;
+    return options;
+  }
+
+  Status FetchOne(Order order, const std::stop_token& stop) {
     if (Has(order.spec)) return OkStatus();
-    if (order.registry.empty()) {
+    SELVEDGE_ASSIGN_OR_RETURN_STATUS(
+        const Reference reference,
+        ParseReference(order.spec.repository() + "@" + order.spec.digest()));
+    const bool ours = reference.host.empty();
+    if (!ours) order.spec.set_repository(reference.repository);
+    const std::string url = ours ? order.registry : "https://" + reference.host;
+    if (url.empty()) {
       return FailedPreconditionError("no registry is known to download " + order.spec.image() +
                                      " from");
     }
-    const auto free = static_cast<std::int64_t>(DiskFreeBytes(options_.folder));
-    if (free < options_.keep_free_bytes) {
-      return ResourceExhaustedError("the disk has " + std::to_string(free >> 20) +
-                                    " MiB left, and " +
-                                    std::to_string(options_.keep_free_bytes >> 20) +
-                                    " MiB are to stay free: nothing is downloaded");
-    }
-    OciClientOptions client_options;
-    client_options.url = order.registry;
-    client_options.http.proxy = options_.proxy;
-    client_options.http.tls.ca_file = options_.identity.ca_file;
-    client_options.http.tls.certificate_file = options_.identity.certificate_file;
-    client_options.http.tls.key_file = options_.identity.key_file;
-    OciClient client(std::move(client_options));
-    const std::string content = ContentKeyOf(order.spec);
+    SELVEDGE_RETURN_IF_ERROR(CheckSpace(0));
+    OciClient client(ClientOptions(url, ours));
+    return Transfer(&client, order.spec, stop);
+  }
+
+  // Whether so many bytes more may come onto the disk.
+  Status CheckSpace(std::uint64_t more) const {
+    const std::uint64_t free = DiskFreeBytes(options_.folder);
+    const auto keep =
+        static_cast<std::uint64_t>(std::max<std::int64_t>(options_.keep_free_bytes, 0));
+    if (free >= keep && free - keep >= more) return OkStatus();
+    return ResourceExhaustedError(
+        "the disk has " + std::to_string(free >> 20) + " MiB left, " + std::to_string(keep >> 20) +
+        " MiB are to stay free" +
+        (more == 0 ? std::string(": nothing is downloaded")
+                   : ", and " + std::to_string(more >> 20) + " MiB are still to be downloaded"));
+  }
+
+  Status Transfer(OciClient* client, const v1::ServiceSpec& spec, const std::stop_token& stop) {
+    const std::string content = ContentKeyOf(spec);
+    // Ends the transfer where the disk would become too full, or the agent ends.
+    std::stop_source end;
+    const std::stop_callback forward(stop, [&end] { end.request_stop(); });
+    Status space;
     const auto progress = [&](std::uint64_t done, std::uint64_t total) {
+      if (space.ok() && total > done) {
+        space = CheckSpace(total - done);
+        if (!space.ok()) end.request_stop();
+      }
       Update update;
       update.content = content;
       update.progress = total == 0 ? 0 : static_cast<double>(done) / static_cast<double>(total);
       Tell(std::move(update));
     };
     const std::lock_guard lock(disk_);
-    const Status status = order.spec.kind() == v1::CONTAINER
-                              ? FetchContainer(&client, order.spec, progress, stop)
-                              : FetchPipeline(&client, order.spec, progress, stop);
+    const Status status = spec.kind() == v1::CONTAINER
+                              ? FetchContainer(client, spec, progress, end.get_token())
+                              : FetchPipeline(client, spec, progress, end.get_token());
     if (const auto evicted = store_->Evict(options_.cache_bytes); !evicted) {
       log::Warning("agent", "the cache of downloads cannot be tidied",
                    {{"reason", evicted.error().message()}});
     }
-    return status;
+    return space.ok() ? status : space;
   }
 
   Status FetchPipeline(OciClient* client, const v1::ServiceSpec& spec, const OciProgress& progress,
@@ -184,7 +217,7 @@ class Fetcher::Core {
       update.content = ContentKeyOf(order.spec);
       update.done = true;
       update.progress = 1;
-      update.status = FetchOne(order, stop);
+      update.status = FetchOne(std::move(order), stop);
       if (stop.stop_requested()) return;
       Tell(std::move(update));
     }

@@ -96,6 +96,7 @@ bool LinkServer::Take(const v1::FromRun& message, Link* link) {
   } else if (message.has_event()) {
     v1::Event event = message.event().event();
     event.set_device(device_);
+    event.set_pipeline(link->key.ToString());
     link->number = message.event().number();
     link->owes = true;
     pending_.push_back(OutboxRecord::Of(event));

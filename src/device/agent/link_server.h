@@ -36,7 +36,8 @@ class LinkServer {
   };
 
   // `path`: of the socket, in a folder that only this user can enter; one that is there is
-  // replaced. `device` becomes the events' device, whatever they say.
+  // replaced. `device` becomes the events' device and the service's name their pipeline, whatever
+  // they say.
   static Result<std::unique_ptr<LinkServer>> Open(const std::string& path, std::string device,
                                                   Handler handler);
   ~LinkServer();

@@ -5,6 +5,29 @@
 #include <utility>
 
 namespace selvedge {
+namespace {
+
+constexpr double kRounding = 1e-6;
+
+// What is handed out to one service at a time, by its name for people.
+struct Share {
+  const char* name;
+  double (*of)(const v1::Resources&);
+};
+constexpr Share kShares[] = {
+    {"GPU", [](const v1::Resources& r) -> double { return r.gpu(); }},
+    {"TPU", [](const v1::Resources& r) -> double { return r.tpu(); }},
+    {"memory", [](const v1::Resources& r) { return static_cast<double>(r.memory_bytes()); }},
+    {"processors", [](const v1::Resources& r) { return r.cpus(); }}};
+
+bool SharePort(const v1::ServiceSpec& a, const v1::ServiceSpec& b) {
+  return std::ranges::any_of(a.ports(), [&](const v1::Port& port) {
+    return std::ranges::any_of(
+        b.ports(), [&](const v1::Port& other) { return other.external() == port.external(); });
+  });
+}
+
+}  // namespace
 
 Reconciler::Reconciler(ReconcileOptions options) : options_(std::move(options)) {}
 
@@ -16,6 +39,7 @@ Reconciler::Service* Reconciler::Find(const ServiceKey& key) {
 // ---- What is desired --------------------------------------------------------------------------
 
 void Reconciler::SetDesired(const v1::Desired& desired, Nanos now) {
+  if (shut_down_) return;
   std::map<ServiceKey, const v1::ServiceSpec*> wanted;
   for (const v1::ServiceSpec& spec : desired.services()) wanted.emplace(KeyOf(spec), &spec);
   for (auto& [key, service] : services_) {
@@ -36,6 +60,13 @@ void Reconciler::SetDesired(const v1::Desired& desired, Nanos now) {
     if (Fetch& fetch = fetches_[ContentKeyOf(*spec)]; fetch.state == Content::kFailed) {
       fetch = {};
     }
+  }
+}
+
+void Reconciler::CheckAgain() {
+  if (!options_.check) return;
+  for (auto& [key, service] : services_) {
+    if (service.wanted) service.refusal = options_.check(*service.wanted);
   }
 }
 
@@ -200,6 +231,33 @@ bool Reconciler::WantFetched(Service* service, Nanos now, std::vector<Action>* o
   return false;
 }
 
+// What still runs and leaves no room for `spec` beside it; empty where there is room. All that is
+// desired fits together, whatever the device has (placement saw to that), but something that is
+// leaving may still hold a share of it.
+std::string Reconciler::InTheWay(const v1::ServiceSpec& spec) const {
+  for (const auto& [key, service] : services_) {
+    if (service.instance != Instance::kNone && SharePort(service.running, spec)) {
+      return "waits for a port that " + key.ToString() + " still has";
+    }
+  }
+  for (const Share& share : kShares) {
+    const double asked = share.of(spec.resources());
+    if (asked <= 0) continue;
+    double room = kRounding;
+    std::string holder;
+    for (const auto& [key, service] : services_) {
+      const double wanted = service.wanted ? share.of(service.wanted->resources()) : 0;
+      const double held =
+          service.instance == Instance::kNone ? 0 : share.of(service.running.resources());
+      room += wanted - held;
+      if (held > wanted) holder = key.ToString();
+    }
+    if (asked > room)
+      return std::string("waits for ") + share.name + " that " + holder + " still has";
+  }
+  return {};
+}
+
 void Reconciler::CheckSilence(Service* service, Nanos now) {
   const bool pipeline = service->running.kind() != v1::CONTAINER;
   if (pipeline && now - service->heard >= options_.silence) service->hung = true;
@@ -221,15 +279,19 @@ void Reconciler::StepService(const ServiceKey& key, Service* service, Nanos now,
     return;
   }
   if (!service->wanted) {
-    out->push_back({Action::Kind::kForget, key, {}});
+    if (!shut_down_) out->push_back({Action::Kind::kForget, key, {}});
     return;
   }
   if (!service->refusal.ok() || shut_down_) return;
   if (!WantFetched(service, now, out) || now < service->not_before) return;
+  service->waiting = InTheWay(*service->wanted);
+  if (!service->waiting.empty()) {
+    service->not_before = now + options_.defer;
+    return;
+  }
   service->instance = Instance::kStarting;
   service->running = *service->wanted;
   service->running_print = service->wanted_print;
-  service->waiting.clear();
   out->push_back({Action::Kind::kStart, key, *service->wanted});
 }
 
@@ -274,6 +336,11 @@ const v1::ServiceSpec* Reconciler::Running(const ServiceKey& key) const {
   const auto found = services_.find(key);
   if (found == services_.end() || found->second.instance == Instance::kNone) return nullptr;
   return &found->second.running;
+}
+
+const v1::PipelineMetrics* Reconciler::MetricsOf(const ServiceKey& key) const {
+  const auto found = services_.find(key);
+  return found == services_.end() || !found->second.told ? nullptr : &found->second.metrics;
 }
 
 }  // namespace selvedge

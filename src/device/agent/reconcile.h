@@ -5,7 +5,9 @@
 // Level-triggered: Step may be called at any time and as often as one likes, and says only what is
 // not under way already. A service goes over to a new version when everything of it is on disk and
 // verified; until then the old one runs. One that ends unasked is started again, with a wait that
-// doubles up to a cap (and some jitter) and is forgotten after a good time.
+// doubles up to a cap (and some jitter) and is forgotten after a good time. What runs together
+// takes no more of an accelerator, of memory or of processors than all that is desired takes, and
+// no port twice: a service waits until what it takes the place of has ended.
 //
 // Pure: no I/O, time comes in, actions go out; the owner carries them out and reports back. Not
 // thread-safe. Cannot fail.
@@ -55,6 +57,8 @@ class Reconciler {
 
   // ---- What is desired ----
   void SetDesired(const v1::Desired& desired, Nanos now);
+  // The device has changed: whether it can run what is wanted is asked anew.
+  void CheckAgain();
   // Asked for by a person. NotFound where there is no such service, FailedPrecondition where it
   // does not run.
   Status Restart(const ServiceKey& key);
@@ -92,7 +96,10 @@ class Reconciler {
   bool AnythingRuns() const;
   // What runs for this service, if anything does.
   const v1::ServiceSpec* Running(const ServiceKey& key) const;
-  // Everything is stopped and nothing started any more.
+  // What a pipeline last said of itself; null where it does not run or has not said anything.
+  const v1::PipelineMetrics* MetricsOf(const ServiceKey& key) const;
+  // From here on everything is stopped, nothing is started, and nothing is forgotten: it is wanted
+  // again at the next start.
   void ShutDown();
 
  private:
@@ -133,6 +140,7 @@ class Reconciler {
   };
 
   void StepService(const ServiceKey& key, Service* service, Nanos now, std::vector<Action>* out);
+  std::string InTheWay(const v1::ServiceSpec& spec) const;
   bool WantFetched(Service* service, Nanos now, std::vector<Action>* out);
   void CheckSilence(Service* service, Nanos now);
   void CountFailure(Service* service, const std::string& why, Nanos now);

@@ -146,6 +146,53 @@ TEST_F(ReconcilerTest, AVersionThatCannotBeFetchedLeavesTheOldOneAndIsTriedAgain
   EXPECT_EQ(Step(), "fetch app/svc 2");
 }
 
+// Both fit the device, but not together: the one before may take a while to end.
+TEST_F(ReconcilerTest, WaitsUntilWhatItTakesThePlaceOfHasEnded) {
+  const ServiceKey next_key{"next", "svc"};
+  for (const char* share : {"gpu", "memory", "port"}) {
+    SCOPED_TRACE(share);
+    v1::ServiceSpec old_spec = Spec(kA);
+    v1::ServiceSpec next = Spec(kA);
+    next.set_application("next");
+    for (v1::ServiceSpec* spec : {&old_spec, &next}) {
+      if (share == std::string_view("gpu")) spec->mutable_resources()->set_gpu(1);
+      if (share == std::string_view("memory")) spec->mutable_resources()->set_memory_bytes(1 << 30);
+      if (share == std::string_view("port")) spec->add_ports()->set_external(5000);
+    }
+    Reconciler reconciler(Options());
+    reconciler.Adopted(old_spec, now_);
+    reconciler.SetDesired(Wants({next}), now_);
+    reconciler.ContentReady(kA);
+    std::vector<Action> actions = reconciler.Step(now_);
+    ASSERT_EQ(actions.size(), 1U);
+    EXPECT_EQ(actions[0].kind, Action::Kind::kStop);
+    now_ += kSecond;
+    EXPECT_TRUE(reconciler.Step(now_).empty());
+    const auto report = reconciler.Report(now_);
+    EXPECT_EQ(report.back().state(), v1::WAITING);
+    EXPECT_THAT(report.back().message(), HasSubstr("app/svc still has"));
+    reconciler.Ended(kKey, "exit code 0", now_);
+    now_ = *reconciler.NextTime();
+    actions = reconciler.Step(now_);
+    EXPECT_THAT(actions,
+                ::testing::Contains(::testing::Field(&Action::kind, Action::Kind::kStart)));
+  }
+}
+
+TEST_F(ReconcilerTest, TwoThatFitTogetherDoNotWaitForEachOther) {
+  v1::ServiceSpec first = Spec(kA);
+  v1::ServiceSpec second = Spec(kA);
+  second.set_application("second");
+  for (v1::ServiceSpec* spec : {&first, &second}) spec->mutable_resources()->set_gpu(1);
+  Reconciler reconciler(Options());
+  reconciler.Adopted(first, now_);
+  reconciler.SetDesired(Wants({first, second}), now_);
+  reconciler.ContentReady(kA);
+  const std::vector<Action> actions = reconciler.Step(now_);
+  ASSERT_EQ(actions.size(), 1U);
+  EXPECT_EQ(actions[0].kind, Action::Kind::kStart);
+}
+
 TEST_F(ReconcilerTest, WaitsForFetchesDoubleUpToTheCap) {
   Want({Spec(kA)});
   Nanos last = 0;
@@ -325,8 +372,22 @@ TEST_F(ReconcilerTest, ShuttingDownStopsAllAndStartsNothing) {
   RunFirst();
   reconciler_.ShutDown();
   EXPECT_EQ(Step(), "stop app/svc");
+  Want({Spec(kB)});  // comes too late
+  EXPECT_EQ(Step(), "");
   reconciler_.Ended(kKey, "exit code 0", now_);
+  EXPECT_EQ(Step(), "");  // its log is still there at the next start
   EXPECT_FALSE(reconciler_.AnythingRuns());
+}
+
+TEST_F(ReconcilerTest, ADeviceThatChangedIsAskedAgain) {
+  refusal_ = FailedPreconditionError("no runtime");
+  Want({Spec(kA)});
+  EXPECT_EQ(Step(), "");
+  reconciler_.CheckAgain();
+  EXPECT_EQ(Step(), "");
+  refusal_ = OkStatus();
+  reconciler_.CheckAgain();
+  EXPECT_EQ(Step(), "fetch app/svc 1");
 }
 
 TEST_F(ReconcilerTest, WhatMustStayOnDiskIsWantedOrRunning) {

@@ -14,6 +14,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "device/agent/cgroup.h"
 #include "device/agent/launch.h"
 #include "device/agent/service_log.h"
 #include "device/agent/spec_check.h"
@@ -102,25 +103,73 @@ Status ServiceHost::CheckPorts(const v1::ServiceSpec& spec) const {
   return OkStatus();
 }
 
-Status ServiceHost::MakeVolumes(const v1::ServiceSpec& spec) const {
-  for (const v1::Volume& volume : spec.volumes()) {
+// Makes folders, and puts where they really lie in place of their names: a link that a microservice
+// made in one volume must not make another folder of the device a volume.
+Status ServiceHost::MakeVolumes(v1::ServiceSpec* spec) const {
+  std::vector<std::string> allowed;
+  for (const std::string& folder : context_.allow_volumes) {
     std::error_code error;
-    fs::create_directories(volume.host(), error);
-    if (error) {
-      return FailedPreconditionError("the volume " + volume.host() +
-                                     " cannot be made: " + error.message());
-    }
+    fs::create_directories(folder, error);
+    if (const fs::path real = fs::canonical(folder, error); !error) allowed.push_back(real);
   }
+  for (v1::Volume& volume : *spec->mutable_volumes()) {
+    std::error_code error;
+    const fs::path meant = fs::weakly_canonical(volume.host(), error);
+    if (error || !LiesIn(meant.string(), allowed)) {
+      return FailedPreconditionError("the volume " + volume.host() +
+                                     " leads out of the folders that this device allows");
+    }
+    fs::create_directories(meant, error);
+    const fs::path real = error ? fs::path() : fs::canonical(meant, error);
+    if (error || real != meant) {
+      return FailedPreconditionError("the volume " + volume.host() + " cannot be made: " +
+                                     (error ? error.message() : "it changed meanwhile"));
+    }
+    volume.set_host(real.string());
+  }
+  return OkStatus();
+}
+
+void ServiceHost::SetRuntime(std::optional<ContainerRuntime> runtime, std::string why_not) {
+  runtime_known_ = true;
+  runtime_ = std::move(runtime);
+  why_no_runtime_ = std::move(why_not);
+  if (runtime_) RemoveStrayContainers();
+}
+
+// Containers whose `runc run` was killed together with an earlier agent: nobody watches them any
+// more, and what is wanted of them is started anew.
+void ServiceHost::RemoveStrayContainers() {
+  const std::string state = context_.options.state + "/runc";
+  const auto ids = ListContainers(*runtime_, state);
+  Status status = ids ? OkStatus() : ids.error();
+  for (const std::string& id : ids.value_or(std::vector<std::string>())) {
+    const bool ours = std::ranges::any_of(running_, [&](const auto& entry) {
+      return entry.second.container && ContainerId(context_.device, entry.second.spec) == id;
+    });
+    if (ours) continue;
+    log::Info("agent", "a container that nobody watches is removed", {{"container", id}});
+    if (Status gone = DeleteContainer(*runtime_, state, id); !gone.ok()) status = std::move(gone);
+  }
+  if (!status.ok()) {
+    log::Warning("agent", "containers of an earlier life cannot be removed",
+                 {{"reason", status.message()}});
+  }
+}
+
+Status ServiceHost::CheckRuntime(const v1::ServiceSpec& spec) const {
+  if (spec.kind() != v1::CONTAINER) return OkStatus();
+  if (!runtime_known_) {
+    return UnavailableError("whether containers can run here is being found out");
+  }
+  if (!runtime_) return FailedPreconditionError("containers cannot run here: " + why_no_runtime_);
   return OkStatus();
 }
 
 Result<LaunchSpec> ServiceHost::PrepareContainerLaunch(const v1::ServiceSpec& spec,
                                                        const std::string& config_file) {
-  if (!context_.runtime) {
-    return Err(FailedPreconditionError("this device has no OCI runtime (runc) that works"));
-  }
   ContainerContext context;
-  context.runtime = *context_.runtime;
+  context.runtime = *runtime_;
   context.state_folder = context_.options.state + "/runc";
   context.device = context_.device;
   context.image_folder = context_.folder_of(spec);
@@ -129,8 +178,12 @@ Result<LaunchSpec> ServiceHost::PrepareContainerLaunch(const v1::ServiceSpec& sp
   context.variables = ServiceVariables(spec, true);
   context.network = context_.options.container_network;
   context.devices = AcceleratorNodes(spec.resources());
-  SELVEDGE_RETURN_ERR_IF_ERROR(
-      DeleteContainer(*context_.runtime, context.state_folder, ContainerId(context_.device, spec)));
+  // Not a reason to give up for good: it is tried again.
+  if (const Status gone =
+          DeleteContainer(*runtime_, context.state_folder, ContainerId(context_.device, spec));
+      !gone.ok()) {
+    return Err(InternalError(gone.message()));
+  }
   return PrepareContainer(spec, context);
 }
 
@@ -162,25 +215,32 @@ Status ServiceHost::Record(const ServiceKey& key, const ProcessIdentity& identit
           .dump());
 }
 
-Status ServiceHost::Start(const v1::ServiceSpec& spec) {
+Status ServiceHost::Start(const v1::ServiceSpec& wanted) {
+  v1::ServiceSpec spec = wanted;
   const ServiceKey key = KeyOf(spec);
+  SELVEDGE_RETURN_IF_ERROR(CheckRuntime(spec));
   if (running_.contains(key)) return FailedPreconditionError(key.ToString() + " runs already");
   std::error_code error;
   fs::create_directories(FolderOf(key), error);
   fs::permissions(FolderOf(key), fs::perms::owner_all, error);
   SELVEDGE_RETURN_IF_ERROR(CheckPorts(spec));
-  SELVEDGE_RETURN_IF_ERROR(MakeVolumes(spec));
+  SELVEDGE_RETURN_IF_ERROR(MakeVolumes(&spec));
   SELVEDGE_ASSIGN_OR_RETURN_STATUS(const LaunchSpec launch, Prepare(spec));
   SELVEDGE_RETURN_IF_ERROR(
-      WriteFileAtomically(FolderOf(key) + "/spec.pb", spec.SerializeAsString()));
+      WriteFileAtomically(FolderOf(key) + "/spec.pb", wanted.SerializeAsString()));
   SELVEDGE_ASSIGN_OR_RETURN_STATUS(
       ServiceProcess process,
       ServiceProcess::Start(launch, LogOf(key), [&](const ProcessIdentity& identity) {
+        // Before it runs: nothing of it is ever without its limits.
+        if (spec.kind() == v1::PIPELINE && WantsLimits(spec.resources())) {
+          SELVEDGE_RETURN_IF_ERROR(
+              LimitProcess("", ContainerId(context_.device, spec), spec.resources(), identity.pid));
+        }
         return Record(key, identity);
       }));
   log::Info("agent", "service started", {{"service", key.ToString()}, {"pid", process.pid()}});
   running_.emplace(key,
-                   Running{std::move(process), std::nullopt, spec.kind() == v1::CONTAINER, spec});
+                   Running{std::move(process), std::nullopt, spec.kind() == v1::CONTAINER, wanted});
   return OkStatus();
 }
 
@@ -198,13 +258,16 @@ std::vector<ServiceHost::Ended> ServiceHost::Reap(Nanos now) {
     if (running.process.Ended()) {
       std::error_code error;
       fs::remove(FolderOf(entry->first) + "/process.json", error);
-      if (running.container && context_.runtime) {
-        const Status gone = DeleteContainer(*context_.runtime, context_.options.state + "/runc",
+      if (running.container && runtime_) {
+        const Status gone = DeleteContainer(*runtime_, context_.options.state + "/runc",
                                             ContainerId(context_.device, running.spec));
         if (!gone.ok()) {
           log::Warning("agent", "a container's remains cannot be removed",
                        {{"service", entry->first.ToString()}, {"reason", gone.message()}});
         }
+      }
+      if (!running.container && WantsLimits(running.spec.resources())) {
+        RemoveLimits("", ContainerId(context_.device, running.spec));
       }
       std::string how = running.process.how();
       if (const std::string words = LastWords(LogOf(entry->first)); !words.empty()) {

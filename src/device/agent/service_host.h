@@ -28,12 +28,16 @@ class ServiceHost {
     AgentOptions options;
     std::string device;
     std::string socket;  // of the links
-    std::optional<ContainerRuntime> runtime;
+    std::vector<std::string> allow_volumes;
     // Where the content of a spec is unpacked.
     std::function<std::string(const v1::ServiceSpec&)> folder_of;
   };
 
   explicit ServiceHost(Context context) : context_(std::move(context)) {}
+
+  // Whether containers can run; before, they wait. `why_not` where there is no runtime. After
+  // Adopt: containers of an earlier life that nobody watches are ended.
+  void SetRuntime(std::optional<ContainerRuntime> runtime, std::string why_not);
 
   // Processes of an earlier life that still run; what has ended meanwhile is cleared away.
   std::vector<v1::ServiceSpec> Adopt();
@@ -69,14 +73,19 @@ class ServiceHost {
   };
 
   std::string FolderOf(const ServiceKey& key) const;
+  void RemoveStrayContainers();
   Status CheckPorts(const v1::ServiceSpec& spec) const;
-  Status MakeVolumes(const v1::ServiceSpec& spec) const;
+  Status MakeVolumes(v1::ServiceSpec* spec) const;
+  Status CheckRuntime(const v1::ServiceSpec& spec) const;
   Result<LaunchSpec> Prepare(const v1::ServiceSpec& spec);
   Result<LaunchSpec> PrepareContainerLaunch(const v1::ServiceSpec& spec,
                                             const std::string& config_file);
   Status Record(const ServiceKey& key, const ProcessIdentity& identity) const;
 
   const Context context_;
+  bool runtime_known_ = false;
+  std::optional<ContainerRuntime> runtime_;
+  std::string why_no_runtime_;
   std::map<ServiceKey, Running> running_;
 };
 

@@ -65,6 +65,24 @@ Status CheckEnvironment(const v1::ServiceSpec& spec) {
   return OkStatus();
 }
 
+// A container shares the device's network or has none: its ports are bound as they are, or not at
+// all.
+Status CheckContainerPorts(const v1::ServiceSpec& spec, const DeviceLimits& device) {
+  if (spec.kind() != v1::CONTAINER || spec.ports_size() == 0) return OkStatus();
+  if (device.container_network == ContainerNetwork::kIsolated) {
+    return FailedPreconditionError(
+        "this device keeps containers off the network (container_network: isolated), so the ports "
+        "of the manifest cannot be offered");
+  }
+  for (const v1::Port& port : spec.ports()) {
+    if (port.external() == port.internal()) continue;
+    return FailedPreconditionError("a container shares this device's network, so that port " +
+                                   std::to_string(port.internal()) + " cannot be seen as " +
+                                   std::to_string(port.external()) + "; give both the same number");
+  }
+  return OkStatus();
+}
+
 }  // namespace
 
 bool LiesIn(std::string_view path, std::span<const std::string> folders) {
@@ -120,9 +138,10 @@ Status CheckSpec(const v1::ServiceSpec& spec, const DeviceLimits& device) {
   SELVEDGE_RETURN_IF_ERROR(CheckEnvironment(spec));
   SELVEDGE_RETURN_IF_ERROR(CheckVolumes(spec, device));
   if (spec.kind() == v1::CONTAINER && !device.containers) {
-    return FailedPreconditionError(
-        "this device has no OCI runtime that can be used: install runc, and run the agent as root");
+    return FailedPreconditionError("this device cannot run containers: " +
+                                   device.why_no_containers);
   }
+  SELVEDGE_RETURN_IF_ERROR(CheckContainerPorts(spec, device));
   if (spec.kind() != v1::CONTAINER && spec.kind() != v1::PIPELINE) {
     return FailedPreconditionError(
         "this agent does not know what kind of microservice it is; it needs a newer version");

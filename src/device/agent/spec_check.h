@@ -8,13 +8,16 @@
 #include <vector>
 
 #include "base/status.h"
+#include "device/agent/agent_options.h"
 #include "proto/fleet.pb.h"
 
 namespace selvedge {
 
 // What of the device matters for that.
 struct DeviceLimits {
-  bool containers = false;                 // an OCI runtime is there
+  bool containers = false;        // an OCI runtime is there, or may be
+  std::string why_no_containers;  // a sentence, where there is none
+  ContainerNetwork container_network = ContainerNetwork::kHost;
   std::vector<std::string> cameras;        // names
   std::vector<std::string> allow_volumes;  // folders, absolute
 };

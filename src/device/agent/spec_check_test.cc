@@ -28,7 +28,10 @@ v1::ServiceSpec Good() {
 }
 
 DeviceLimits Device() {
-  return {.containers = true, .cameras = {"yard"}, .allow_volumes = {"/var/edge-models"}};
+  return {.containers = true,
+          .why_no_containers = {},
+          .cameras = {"yard"},
+          .allow_volumes = {"/var/edge-models"}};
 }
 
 TEST(SpecCheck, AGoodOneIsTaken) {
@@ -95,7 +98,24 @@ TEST(SpecCheck, AContainerNeedsARuntime) {
   spec.set_kind(v1::CONTAINER);
   DeviceLimits device = Device();
   device.containers = false;
-  EXPECT_THAT(CheckSpec(spec, device).message(), HasSubstr("runc"));
+  device.why_no_containers = "there is no OCI runtime on this machine; install runc";
+  EXPECT_THAT(CheckSpec(spec, device).message(),
+              HasSubstr("cannot run containers: there is no OCI runtime"));
+}
+
+TEST(SpecCheck, PortsOfAContainerAreTheDevicesOrNone) {
+  v1::ServiceSpec spec = Good();
+  spec.mutable_ports(0)->set_internal(80);
+  EXPECT_TRUE(CheckSpec(spec, Device()).ok());  // a pipeline listens where it is told to
+  spec.set_kind(v1::CONTAINER);
+  EXPECT_THAT(CheckSpec(spec, Device()).message(), HasSubstr("give both the same number"));
+  spec.mutable_ports(0)->set_internal(5000);
+  EXPECT_TRUE(CheckSpec(spec, Device()).ok());
+  DeviceLimits isolated = Device();
+  isolated.container_network = ContainerNetwork::kIsolated;
+  EXPECT_THAT(CheckSpec(spec, isolated).message(), HasSubstr("container_network: isolated"));
+  spec.clear_ports();
+  EXPECT_TRUE(CheckSpec(spec, isolated).ok());
 }
 
 TEST(SpecCheck, APortIsTakenOnce) {

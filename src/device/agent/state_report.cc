@@ -20,10 +20,13 @@ std::string StatePacer::EssenceOf(v1::State state) {
   for (v1::ServiceStatus& service : *state.mutable_services()) {
     service.set_progress(std::floor(service.progress() / kProgressStep));
     if (!service.has_pipeline()) continue;
+    // "no frame for 12 seconds" is the same trouble a second later.
+    std::erase_if(*service.mutable_message(), [](char c) { return c >= '0' && c <= '9'; });
     v1::PipelineMetrics essence;
     essence.set_ready(service.pipeline().ready());
     essence.set_source_state(service.pipeline().source_state());
     essence.set_engine(service.pipeline().engine());
+    essence.set_privacy(service.pipeline().privacy());
     essence.set_http_port(service.pipeline().http_port());
     *service.mutable_pipeline() = essence;
   }

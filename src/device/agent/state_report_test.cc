@@ -52,6 +52,17 @@ TEST(StatePacer, NumbersThatAlwaysMoveWaitForTheInterval) {
   EXPECT_TRUE(pacer.Due(state, 6 * kSecond));
 }
 
+TEST(StatePacer, ASentenceThatCountsSecondsIsNoNews) {
+  StatePacer pacer(5 * kSecond);
+  v1::State state = State(true);
+  state.mutable_services(0)->set_message("no frame for 12 seconds");
+  EXPECT_TRUE(pacer.Due(state, 0));
+  state.mutable_services(0)->set_message("no frame for 13 seconds");
+  EXPECT_FALSE(pacer.Due(state, kSecond));
+  state.mutable_services(0)->set_message("the source failed");
+  EXPECT_TRUE(pacer.Due(state, 2 * kSecond));
+}
+
 TEST(StatePacer, ANewConnectionGetsItAtOnce) {
   StatePacer pacer(5 * kSecond);
   EXPECT_TRUE(pacer.Due(State(), 0));

@@ -47,6 +47,13 @@ HttpResponse NoPicture() {
   return response;
 }
 
+HttpResponse NotForOthers() {
+  HttpResponse response;
+  response.status = 404;
+  response.body = "there is no such page\n";
+  return response;
+}
+
 HttpResponse PageResponse() {
   HttpResponse response;
   response.content_type = "text/html; charset=utf-8";
@@ -79,6 +86,11 @@ Status Validate(const LiveViewOptions& options) {
 
 }  // namespace
 
+bool IsOfThisMachine(std::string_view remote) {
+  return remote.starts_with("127.") || remote.starts_with("[::1]:") ||
+         remote.starts_with("[::ffff:127.");
+}
+
 struct LiveView::State {
   State(LiveViewOptions options_in, const Clock& clock_in)
       : options(std::move(options_in)),
@@ -88,6 +100,7 @@ struct LiveView::State {
     tracks.reserve(kUsualTracks);
   }
 
+  bool on() const { return options.enabled || options.for_agent; }
   bool Due();
   void Run();
   void Encode();
@@ -211,7 +224,7 @@ LiveView::LiveView(std::shared_ptr<State> state) : state_(std::move(state)) {}
 Result<std::unique_ptr<LiveView>> LiveView::Create(LiveViewOptions options, const Clock& clock) {
   SELVEDGE_RETURN_ERR_IF_ERROR(Validate(options));
   auto state = std::make_shared<State>(std::move(options), clock);
-  if (state->options.enabled) {
+  if (state->on()) {
     sigset_t all;
     sigset_t previous;
     sigfillset(&all);
@@ -228,15 +241,20 @@ LiveView::~LiveView() {
 }
 
 void LiveView::AddRoutes(HttpServer* server) {
+  if (state_->on()) {
+    server->HandleLater("GET", "/snapshot.jpg",
+                        [state = state_](const HttpRequest& request, HttpReply reply) {
+                          if (!state->options.enabled && !IsOfThisMachine(request.remote)) {
+                            return reply(NotForOthers());
+                          }
+                          state->AddWaiter(std::move(reply));
+                        });
+  }
   if (!state_->options.enabled) return;
   server->Handle("GET", "/", [](const HttpRequest&) { return PageResponse(); });
   server->Handle("GET", "/api/events",
                  [state = state_](const HttpRequest&) { return state->EventsResponse(); });
   server->HandleStream("/live.mjpg", state_->stream);
-  server->HandleLater("GET", "/snapshot.jpg",
-                      [state = state_](const HttpRequest&, HttpReply reply) {
-                        state->AddWaiter(std::move(reply));
-                      });
 }
 
 bool LiveView::Wanted() const {
@@ -246,7 +264,7 @@ bool LiveView::Wanted() const {
 void LiveView::Show(const ImageView& image, Nanos captured, std::span<const Track> tracks,
                     std::uint64_t active) {
   State& state = *state_;
-  if (!state.options.enabled || !Wanted() || !state.Due()) return;
+  if (!state.on() || !Wanted() || !state.Due()) return;
   if (state.busy.load(std::memory_order_acquire)) {
     state.skipped.fetch_add(1, std::memory_order_relaxed);
     return;

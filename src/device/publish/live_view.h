@@ -2,9 +2,9 @@
 
 // LiveView: the annotated picture and the page around it, for a browser.
 //
-// Local-only unless switched on: with `enabled` false, Routes adds nothing, no thread runs and Show
-// returns at once. This class is the only way for pictures and event lines to HTTP, so this is
-// where privacy is kept (live_view_test.cc).
+// Local-only unless switched on: with `enabled` and `for_agent` false, AddRoutes adds nothing, no
+// thread runs and Show returns at once. This class is the only way for pictures and event lines to
+// HTTP, so this is where privacy is kept (live_view_test.cc).
 //
 // Cost: with nobody watching, Show is two atomic loads. With watchers it makes, at most `fps` times
 // a second, one plain copy of the picture and of the boxes into memory kept for it; scaling,
@@ -34,12 +34,18 @@ namespace selvedge {
 
 struct LiveViewOptions {
   bool enabled = false;
+  // One picture at a time for the agent of this machine, which hands it on to the control plane:
+  // /snapshot.jpg answers who asks from a loopback address, also where `enabled` is false.
+  bool for_agent = false;
   double fps = 10;                  // at most; 0.1 to 60
   int max_width = 960;              // pixels; wider pictures are scaled down, 160 to 3840
   int jpeg_quality = 80;            // 1 to 100
   std::vector<std::string> labels;  // by class id
   std::vector<Overlay> overlays;    // zones and lines, drawn in every picture; at most 64
 };
+
+// Whether an HttpRequest::remote ("127.0.0.1:40312") is a process of this machine.
+bool IsOfThisMachine(std::string_view remote);
 
 class LiveView {
  public:
@@ -50,9 +56,9 @@ class LiveView {
   LiveView(const LiveView&) = delete;
   LiveView& operator=(const LiveView&) = delete;
 
-  // Adds /, /live.mjpg, /snapshot.jpg and /api/events; nothing where not enabled. Before
-  // server->Start(). The view may be destroyed before or after the server: routes keep what they
-  // need.
+  // Adds /, /live.mjpg, /snapshot.jpg and /api/events; where not enabled nothing, or what
+  // `for_agent` says. Before server->Start(). The view may be destroyed before or after the server:
+  // routes keep what they need.
   void AddRoutes(HttpServer* server);
 
   // Whether somebody waits for a picture: what Show checks first.

@@ -121,6 +121,30 @@ TEST_F(LiveViewTest, IsOffUnlessSwitchedOn) {
   EXPECT_EQ(view_->counts().shown, 0u);
 }
 
+TEST_F(LiveViewTest, ForTheAgentThereIsOnePictureAndNothingElse) {
+  options_.enabled = false;
+  options_.for_agent = true;
+  Serve();
+  view_->OfferEvent("{\"secret\":1}");
+  for (const char* path : {"/", "/live.mjpg", "/api/events"}) {
+    EXPECT_THAT(Get(path), StartsWith("HTTP/1.1 404 ")) << path;
+  }
+  KeepShowing(picture_.view());
+  const std::string answer = Get("/snapshot.jpg");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200 "));
+  EXPECT_EQ(JpegSize(answer.substr(answer.find("\r\n\r\n") + 4)), std::make_pair(320, 240));
+}
+
+TEST(LiveViewAgentTest, OnlyThisMachineIsItsAgents) {
+  for (const char* remote : {"127.0.0.1:40312", "127.8.0.1:1", "[::1]:5", "[::ffff:127.0.0.1]:5"}) {
+    EXPECT_TRUE(IsOfThisMachine(remote)) << remote;
+  }
+  for (const char* remote :
+       {"", "10.0.0.7:127", "[::2]:5", "[::ffff:10.0.0.7]:5", "128.0.0.1:1", "[fe80::1]:1"}) {
+    EXPECT_FALSE(IsOfThisMachine(remote)) << remote;
+  }
+}
+
 TEST_F(LiveViewTest, WorksOnlyForWatchers) {
   Serve();
   EXPECT_FALSE(view_->Wanted());

@@ -231,6 +231,10 @@ class BrokerCore {
 
   // Starts the child and returns when it has ended, or was told to.
   void RunOnce() {
+    for (std::size_t i = 0; i < ports_.size(); ++i) {
+      const Status free = CheckPort(options_.listeners[i].address, ports_[i]);
+      if (!free.ok()) return SetError(free.message());
+    }
     std::array<int, 2> pipe = {-1, -1};
     if (::pipe2(pipe.data(), O_CLOEXEC) != 0) return SetError(ErrnoError(errno, "pipe").message());
     ChildOptions child_options;
@@ -362,7 +366,7 @@ Broker::~Broker() = default;
 std::vector<int> Broker::ports() const {
   return core_->ports();
 }
-Status Broker::SetAcl(std::string acl) {
+Status Broker::SetAcl(const std::string& acl) {
   return core_->SetAcl(acl);
 }
 bool Broker::running() const {

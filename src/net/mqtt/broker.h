@@ -61,7 +61,7 @@ class Broker {
   int port() const { return ports().front(); }
 
   // Replaces the access list. It is in force for messages sent after the child has read it, soon.
-  Status SetAcl(std::string acl);
+  Status SetAcl(const std::string& acl);
 
   bool running() const;
   std::uint64_t restarts() const;  // unasked ends since the start

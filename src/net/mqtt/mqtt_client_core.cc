@@ -1,6 +1,7 @@
 #include "net/mqtt/mqtt_client_core.h"
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <random>
 #include <utility>
@@ -37,7 +38,10 @@ bool ProxyPlace(const std::string& proxy, std::string* host, int* port) {
   const std::size_t colon = rest.rfind(':');
   *host = rest.substr(0, colon);
   if (host->starts_with('[') && host->ends_with(']')) *host = host->substr(1, host->size() - 2);
-  *port = colon == std::string::npos ? 8080 : std::atoi(rest.c_str() + colon + 1);
+  *port = 8080;
+  if (colon != std::string::npos) {
+    std::from_chars(rest.data() + colon + 1, rest.data() + rest.size(), *port);
+  }
   return true;
 }
 

@@ -56,7 +56,7 @@ TEST(CloudDeployment, WhatIsAppliedIsPublishedObservedAndShown) {
   ASSERT_TRUE(Await([&] { return jetson.desired().services_size() == 1; }));
   const v1::ServiceSpec spec = jetson.desired().services(0);
   const json tag = cloud.Get("/packages/safety/person-detector")["tags"][0];
-  EXPECT_EQ(spec.digest(), tag["digest"]);
+  EXPECT_EQ(spec.digest(), tag["digest"].get<std::string>());
   EXPECT_EQ(pi.desired().services_size(), 0);
 
   jetson.Report([](v1::State* state) {
@@ -111,17 +111,18 @@ TEST(CloudDeployment, TheDesiredDocumentSurvivesAKillAndTheDeviceFollowsOn) {
   EXPECT_EQ(cloud.Get("/devices/a")["generation"]["desired"], generation);
   EXPECT_EQ(cloud.Get("/applications")["items"].size(), 1U);
   ASSERT_EQ(cloud.Call("DELETE", "/applications/app").status, 200);
-  EXPECT_TRUE(Await([&] { return device.desired().generation() == generation + 1; }));
+  EXPECT_TRUE(Await([&] { return device.desired().generation() > generation; }));
 }
 
 TEST(CloudDeployment, ADeviceThatIsAheadIsOvertaken) {
   TestCloud cloud;
   TestDevice device(cloud.MakeJoinToken(), "a");
+  static constexpr std::uint64_t kAhead = std::uint64_t{1} << 50;
   device.Report([](v1::State* state) {
-    state->set_generation(std::max<std::uint64_t>(state->generation(), 100));
+    state->set_generation(std::max<std::uint64_t>(state->generation(), kAhead));
   });
   device.Connect();
-  EXPECT_TRUE(Await([&] { return device.desired().generation() == 101; }));
+  EXPECT_TRUE(Await([&] { return device.desired().generation() == kAhead + 1; }));
 }
 
 TEST(CloudDeployment, NoEventIsLostOrDoubledWhenTheCloudIsKilledInTheStream) {

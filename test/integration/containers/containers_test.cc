@@ -179,6 +179,21 @@ class Containers : public testing::Test {
   v1::ServiceSpec spec_;
 };
 
+// It tries what would harm a machine: nowhere but where it is the first process.
+TEST(ContainersPayload, DoesNothingOutsideOfAContainer) {
+  ScratchFolder scratch;
+  for (const char* what : {"show", "eat", "fork", "serve"}) {
+    auto child = ChildProcess::Start({.program = SELVEDGE_CONTAINER_PAYLOAD,
+                                      .arguments = {what},
+                                      .environment = {},
+                                      .folder = {},
+                                      .output_file = scratch / "output"});
+    ASSERT_TRUE(child);
+    EXPECT_EQ(child->Wait(kPatience).value_or(-1), 2);
+  }
+  EXPECT_THAT(Slurp(scratch / "output"), HasSubstr("runs in a container only"));
+}
+
 TEST_F(Containers, SeesItsConfigVolumeAndEnvironment) {
   config_file_ = scratch_ / "config.json";
   std::ofstream(config_file_) << R"({"confidence_threshold":0.7})";
@@ -231,6 +246,23 @@ TEST_F(Containers, MemoryIsLimited) {
   spec_.mutable_resources()->set_memory_bytes(64 << 20);
   EXPECT_EQ(Run(Prepare({"eat"})), 137) << Output();
   EXPECT_THAT(Output(), AllOf(HasSubstr("32 MiB\n"), Not(HasSubstr("\n72 MiB\n"))));
+}
+
+TEST_F(Containers, ProcessorTimeIsLimited) {
+  if (!runtime_.cpu) GTEST_SKIP() << "this kernel has no control group for processor time";
+  spec_.mutable_resources()->set_cpus(0.25);
+  const auto launch = Prepare({"serve", "0"});
+  ASSERT_TRUE(launch) << launch.error().ToString();
+  auto child = Start(*launch);
+  ASSERT_TRUE(child);
+  ASSERT_GT(AwaitPort(&*child), 0) << Output();
+  const std::string top = "/sys/fs/cgroup";
+  const std::string group = "/selvedge/" + Id();
+  const std::string limit = fs::exists(top + "/cgroup.controllers")
+                                ? Slurp(top + group + "/cpu.max")
+                                : Slurp(top + "/cpu" + group + "/cpu.cfs_quota_us");
+  EXPECT_THAT(limit, AnyOf("25000 100000\n", "25000\n"));
+  EXPECT_TRUE(DeleteContainer(runtime_, state_, Id()).ok());
 }
 
 TEST_F(Containers, ProcessesAreLimited) {

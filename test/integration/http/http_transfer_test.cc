@@ -23,7 +23,6 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
-using ::testing::StartsWith;
 
 constexpr std::uint64_t kMiB = 1024 * 1024;
 constexpr std::uint64_t kLarge = 300 * kMiB;
@@ -218,14 +217,15 @@ TEST_F(TransferTest, SlowClientsInBothDirectionsStallNobody) {
   MakeLarge("source");
   // Both would take hours; one worker serves all.
   std::atomic<bool> ended{false};
-  std::future<void> slow_up = std::async(std::launch::async, [&] {
+  const std::future<void> slow_up = std::async(std::launch::async, [&] {
     Curl("--limit-rate 20k --upload-file " + Path("source") + " " + Url("/up/slow"));
     ended = true;
   });
-  std::future<void> slow_down = std::async(std::launch::async, [&] {
+  const std::future<void> slow_down = std::async(std::launch::async, [&] {
     Curl("--limit-rate 20k --output /dev/null " + Url("/file/source"));
     ended = true;
   });
+  ASSERT_TRUE(slow_up.valid() && slow_down.valid());
   while (server_->connections() < 2 && !ended) std::this_thread::yield();
   for (int i = 0; i < 200; ++i) {
     TestClient client(server_->port());

@@ -1,0 +1,3 @@
+
+	gateway-101HZZZZZZZZZZZZZZZZZZZGATE2
+x86@

@@ -1,0 +1,3 @@
+
+c1
+safetycamera2(ˆ'

@@ -1,0 +1,3 @@
+
+c2
+safetycamera(ˆ'

@@ -1,0 +1,3 @@
+
+c3"
+safetycamera(ˆ'

@@ -1,0 +1,3 @@
+
+
+safetycamera5f á!*frames
