@@ -81,8 +81,13 @@ function(selvedge_test name)
   _selvedge_map_deps(deps ${ARG_DEPS})
   target_link_libraries(${name} PRIVATE ${deps} GTest::gmock GTest::gtest GTest::gtest_main)
   include(GoogleTest)
+  # An empty value would be lost on the way, and take the next property's name as its value.
+  set(environment)
+  if(ARG_ENVIRONMENT)
+    set(environment ENVIRONMENT "${ARG_ENVIRONMENT}")
+  endif()
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST
-    PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT} ENVIRONMENT "${ARG_ENVIRONMENT}"
+    PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT} ${environment}
       ENVIRONMENT_MODIFICATION "PATH=path_list_prepend:${SELVEDGE_DEPS_DIR}/bin"
     WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
 endfunction()

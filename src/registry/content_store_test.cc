@@ -8,6 +8,7 @@
 #include <array>
 #include <csignal>
 #include <filesystem>
+#include <latch>
 #include <random>
 #include <string>
 #include <thread>
@@ -330,21 +331,26 @@ TEST_F(ContentStoreTest, WhatAClientWasToldIsThereStaysThroughCollect) {
 // What a client was told is there must still be there when its manifest names it, wherever a sweep
 // is at that moment.
 TEST_F(ContentStoreTest, NoSweepComesBetweenFindingAndNaming) {
-  for (int round = 0; round < 40; ++round) {
-    std::vector<std::string> layers;
-    for (int i = 0; i < 10; ++i) {
-      layers.push_back(std::to_string(round) + "." + std::to_string(i));
-      Add(layers.back());
-    }
+  std::vector<std::string> layers;
+  for (int i = 0; i < 60; ++i) layers.push_back("layer " + std::to_string(i));
+  for (int round = 0; round < 30; ++round) {
+    for (const std::string& layer : layers) Add(layer);
     clock_.Advance(2 * 3600 * kSecond);
-    std::thread sweep([&] { EXPECT_TRUE(store_->Collect().has_value()); });
+    std::latch begin(2);
+    std::thread sweep([&] {
+      begin.arrive_and_wait();
+      EXPECT_TRUE(store_->Collect().has_value());
+    });
+    std::vector<Descriptor> told;
+    begin.arrive_and_wait();
     for (const std::string& layer : layers) {
-      if (!store_->FindIn("a", Describe(layer).digest)) continue;  // swept before it was asked for
-      const auto put = store_->PutManifest("a", "1.0", kManifestType,
-                                           ManifestOf(Describe(layer), {Describe(layer)}));
-      EXPECT_TRUE(put.has_value()) << put.error().ToString();
+      if (store_->FindIn("a", Describe(layer).digest)) told.push_back(Describe(layer));
     }
     sweep.join();
+    if (told.empty()) continue;
+    const auto put = store_->PutManifest("a", "1.0", kManifestType, ManifestOf(told.front(), told));
+    ASSERT_TRUE(put.has_value()) << put.error().ToString();
+    ASSERT_TRUE(store_->DeleteManifest("a", put->digest).ok());
   }
 }
 
