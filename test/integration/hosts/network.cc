@@ -212,7 +212,8 @@ void Network::DeliverDue() {
   const Nanos now = Clock::System().Monotonic();
   while (!on_the_way_.empty() && on_the_way_.top().due <= now) {
     const Packet& packet = on_the_way_.top();
-    [[maybe_unused]] const auto written = write(packet.to, packet.bytes.data(), packet.bytes.size());
+    [[maybe_unused]] const auto written =
+        write(packet.to, packet.bytes.data(), packet.bytes.size());
     on_the_way_.pop();
   }
 }

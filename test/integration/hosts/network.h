@@ -3,9 +3,9 @@
 // Hosts with an IP address each, in network namespaces of their own, and the bad network between
 // them: delay, loss, cuts. For tests; Linux, root.
 //
-// A namespace has no name and ends with the process that made it, however that ends: nothing is left
-// behind and nothing collides. What joins the hosts is ours, packet by packet over a TUN device in
-// each, because not every kernel has netem.
+// A namespace has no name and ends with the process that made it, however that ends: nothing is
+// left behind and nothing collides. What joins the hosts is ours, packet by packet over a TUN
+// device in each, because not every kernel has netem.
 
 #include <sys/types.h>
 

@@ -3,10 +3,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <thread>
 
@@ -105,10 +106,10 @@ Status TestHosts::SetUp() {
   SELVEDGE_ASSIGN_OR_RETURN_STATUS(gateway_.host, Host::Create("10.77.0.2"));
   SELVEDGE_ASSIGN_OR_RETURN_STATUS(devices_[0].host, Host::Create("10.77.0.3"));
   SELVEDGE_ASSIGN_OR_RETURN_STATUS(devices_[1].host, Host::Create("10.77.0.4"));
-  network_ = std::make_unique<Network>(
-      std::vector<Host*>{cloud_.host.get(), gateway_.host.get(), devices_[0].host.get(),
-                         devices_[1].host.get()},
-      1);
+  network_ =
+      std::make_unique<Network>(std::vector<Host*>{cloud_.host.get(), gateway_.host.get(),
+                                                   devices_[0].host.get(), devices_[1].host.get()},
+                                1);
   SetNetwork({}, {});
   return OkStatus();
 }
@@ -150,10 +151,20 @@ Status TestHosts::KillSiteBroker() {
 Status TestHosts::StartCloud() {
   cloud_.name = "cloud";
   cloud_.program = "selvedge-cloud";
-  cloud_.arguments = {"--state",           File("cloud"),      "--http",        "localhost:8080",
-                      "--https",           "10.77.0.1:8443",   "--mqtt-port",   "8883",
-                      "--registry-port",   "5443",             "--advertise",   "10.77.0.1",
-                      "--aggregate-window", "5"};
+  cloud_.arguments = {"--state",
+                      File("cloud"),
+                      "--http",
+                      "localhost:8080",
+                      "--https",
+                      "10.77.0.1:8443",
+                      "--mqtt-port",
+                      "8883",
+                      "--registry-port",
+                      "5443",
+                      "--advertise",
+                      "10.77.0.1",
+                      "--aggregate-window",
+                      "5"};
   SELVEDGE_RETURN_IF_ERROR(Start(&cloud_));
   const bool ready = Await([&] {
     token_ = FirstLine(File("cloud/admin.token"));
@@ -167,10 +178,12 @@ Status TestHosts::StartAll(std::vector<std::string> environment) {
   SELVEDGE_ASSIGN_OR_RETURN_STATUS(const std::string token, JoinToken("gateway"));
   gateway_.name = kGatewayName;
   gateway_.program = "selvedge-gateway";
-  gateway_.arguments = {"--join",      token,       "--name",      kGatewayName, "--state",
-                        File(gateway_.name),        "--listen",    "10.77.0.2",  "--advertise",
-                        "10.77.0.2",   "--mqtt-port", "8883",      "--https-port", "8443",
-                        "--metrics-port", "9100"};
+  gateway_.arguments = {"--join",       token,         "--name",
+                        kGatewayName,   "--state",     File(gateway_.name),
+                        "--listen",     "10.77.0.2",   "--advertise",
+                        "10.77.0.2",    "--mqtt-port", "8883",
+                        "--https-port", "8443",        "--metrics-port",
+                        "9100"};
   SELVEDGE_RETURN_IF_ERROR(Start(&gateway_));
   const auto online = [&](const std::string& name) {
     return Await([&] {
@@ -200,8 +213,8 @@ Status TestHosts::Push() {
   SELVEDGE_RETURN_IF_ERROR(WriteFileAtomically(File("pipeline.yaml"), kPipeline));
   ChildOptions child;
   child.program = Program("selvedge");
-  child.arguments = {"push",   kPackage, "--card", File("boxes.card.yaml"), "--pipeline",
-                     File("pipeline.yaml")};
+  child.arguments = {
+      "push", kPackage, "--card", File("boxes.card.yaml"), "--pipeline", File("pipeline.yaml")};
   child.environment = {"SELVEDGE_STATE=" + folder_};
   child.output_file = File("push.log");
   SELVEDGE_ASSIGN_OR_RETURN_STATUS(ChildProcess push, cloud_.host->StartChild(child));
@@ -212,7 +225,8 @@ std::string TestHosts::Logs() const {
   std::string text;
   for (const Node* node : {&cloud_, &gateway_, &devices_[0], &devices_[1]}) {
     const std::string log = ReadFile(File(node->name + ".log"), kMaxFile).value_or("");
-    text += "---- " + node->name + "\n" + log.substr(log.size() - std::min<std::size_t>(log.size(), 4000));
+    text += "---- " + node->name + "\n" +
+            log.substr(log.size() - std::min<std::size_t>(log.size(), 4000));
   }
   return text + "---- push\n" + ReadFile(File("push.log"), kMaxFile).value_or("");
 }
@@ -273,14 +287,26 @@ std::vector<json> TestHosts::Events(const std::string& device) {
   return events;
 }
 
+double TestHosts::WaitingInTheGateway() {
+  constexpr std::string_view kName = "\nselvedge_gateway_outbox_waiting ";
+  std::string metrics;
+  gateway_.host->Do([&] {
+    const auto answer = HttpClient().CallOk({.url = "http://localhost:9100/metrics"});
+    if (answer) metrics = answer->body;
+  });
+  const std::size_t found = metrics.find(kName);
+  return found == std::string::npos ? -1
+                                    : std::strtod(metrics.c_str() + found + kName.size(), nullptr);
+}
+
 std::uint64_t TestHosts::Counted(const std::string& device) {
   std::uint64_t events = 0;
   const json page = Get("/aggregates?limit=1000&device=" + device);
   if (!page.is_object()) return 0;
   for (const json& item : page.value("items", json::array())) {
     const json& count = item.at("events");  // a 64-bit number: text in JSON of protobuf
-    events += count.is_string() ? std::stoull(count.get<std::string>())
-                                : count.get<std::uint64_t>();
+    events +=
+        count.is_string() ? std::stoull(count.get<std::string>()) : count.get<std::uint64_t>();
   }
   return events;
 }

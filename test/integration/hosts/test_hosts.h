@@ -1,7 +1,7 @@
 #pragma once
 
-// A fleet of real processes on hosts of their own: `selvedge cloud`, one `gateway`, two `agent`s with
-// `run` and the fake engine. The devices reach their gateway only. For tests; one thread.
+// A fleet of real processes on hosts of their own: `selvedge cloud`, one `gateway`, two `agent`s
+// with `run` and the fake engine. The devices reach their gateway only. For tests; one thread.
 
 #include <cstdint>
 #include <memory>
@@ -53,6 +53,8 @@ class TestHosts {
   nlohmann::json Device(const std::string& name) { return Get("/devices/" + name); }
   // All events of a device, oldest first.
   std::vector<nlohmann::json> Events(const std::string& device);
+  // Events that the gateway keeps until the cloud has them; -1 where it does not say.
+  double WaitingInTheGateway();
   // The sum of what the gateway counted of a device.
   std::uint64_t Counted(const std::string& device);
   // Everything that was said, for who has to find out what went wrong.
