@@ -34,7 +34,7 @@ endfunction()
 set(SELVEDGE_FOLDERS
     base allocation_counter proto core trust net net_mqtt store
     engine engine_onnxruntime engine_openvino engine_tflite engine_fake engine_backends vision
-    registry orchestrate
+    registry orchestrate optimizer
     device_capture device_pipeline device_decide device_publish device_agent
     gateway cloud_fleet cloud_events cloud_api sim
     cmd_cli cmd_eval cmd_tune cmd_run cmd_inspect cmd_registry cmd_fleet cmd_agent cmd_gateway cmd_cloud

@@ -103,6 +103,7 @@ VENDORS = (
     (r"CLI/", ("cmd",)),
     (r"(onnxruntime/)?onnxruntime_", ("engine/onnxruntime",)),
     (r"openvino/", ("engine/openvino",)),
+    (r"onnx/", ("optimizer",)),
     (r"tensorflow/", ("engine/tflite",)),
     (r"armnn/", ("engine/armnn",)),
     (r"Eigen/", ("vision", "federated", "device/train")),

@@ -16,6 +16,8 @@ OPENVINO_PARTS=(
   'openvino/libs/libhwloc.so.*=>lib'
   '*.dist-info/licenses/*=>licenses'
 )
+# The .proto only: messages are generated from it at build time (src/optimizer).
+ONNX_PARTS=('onnx/onnx-ml.proto=>.' '*.dist-info/licenses/*=>licenses')
 ONNXRUNTIME_PARTS=('onnxruntime/capi/libonnxruntime.so.*=>lib' 'onnxruntime/LICENSE=>licenses')
 # The wheel on arm64 is built against a newer system than the others (glibc 2.35).
 declare -A WHEEL_PLATFORMS=(
@@ -33,6 +35,7 @@ fingerprint() {
   case $1 in
     onnxruntime) text="$(wheel_line onnxruntime) ${ONNXRUNTIME_PARTS[*]}" ;;
     openvino) text="$(wheel_line openvino) ${OPENVINO_PARTS[*]} ${GPU_PARTS[*]}" ;;
+    onnx-format) text="$(pin_line onnx-format) ${ONNX_PARTS[*]}" ;;
     tflite) text="$(pin_line "tflite-$ARCH") $(pin_line tflite-headers)" ;;
     promtool) text=$(pin_line "promtool-$ARCH") ;;
     python) text="$(<"$PACKAGES/python.txt") $(python3 -c "import sys; print(sys.version_info[:2])")" ;;
@@ -46,6 +49,7 @@ megabytes() {
   case $1 in
     onnxruntime) echo 24 ;;
     openvino) echo 59 ;;
+    onnx-format) echo 9 ;;
     tflite) echo 20 ;;  # with what Maven itself fetches
     promtool) echo 16 ;;
     python) echo 102 ;;
@@ -58,6 +62,7 @@ describe() {
     onnxruntime) echo "ONNX Runtime $(version_of onnxruntime)" ;;
     onnxruntime-headers) echo "ONNX Runtime's headers (Debian package libonnxruntime-dev)" ;;
     openvino) echo "OpenVINO $(version_of openvino)" ;;
+    onnx-format) echo "the ONNX format's own description (onnx $(version_of onnx))" ;;
     video) echo "demo video vtest.avi (Debian package opencv-doc)" ;;
     tflite) echo "TensorFlow Lite (Maven)" ;;
     promtool) echo "promtool, to validate metrics" ;;
@@ -73,6 +78,7 @@ result_of() {
     onnxruntime) echo onnxruntime/lib/libonnxruntime.so ;;
     onnxruntime-headers) echo onnxruntime/include/onnxruntime/onnxruntime_c_api.h ;;
     openvino) echo openvino/lib/libopenvino.so ;;
+    onnx-format) echo onnx/onnx-ml.proto ;;
     video) echo video/vtest.avi ;;
     tflite) echo tflite/lib/libjnitensorflowlite.so ;;
     promtool | oras | crane) echo "bin/$1" ;;
@@ -94,6 +100,7 @@ fetch_item() {
     onnxruntime) fetch_onnxruntime "$work" ;;
     onnxruntime-headers) fetch_onnxruntime_headers "$work" ;;
     openvino) fetch_openvino "$work" ;;
+    onnx-format) fetch_onnx_format "$work" ;;
     video) fetch_video "$work" ;;
     tflite) fetch_tflite "$work" ;;
     promtool) fetch_promtool "$work" ;;
@@ -179,6 +186,13 @@ fetch_openvino() {
     ln -s "$(basename -- "$1/out/lib/$library".so.*)" "$1/out/lib/$library.so"
   done
   put "$1/out" openvino
+}
+
+fetch_onnx_format() {
+  download_wheel onnx "$1"
+  unpack zip "$1"/onnx-*.whl "$1/out" "${ONNX_PARTS[@]}"
+  verify "onnx-ml.proto" "$1/out/onnx-ml.proto" "$(pin_hash onnx-format)"
+  put "$1/out" onnx
 }
 
 # debian_file PACKAGE DIR: a package of Debian 13, unpacked into DIR/root. Debian 12 lacks it or has an older
