@@ -110,9 +110,9 @@ Status CheckNames(const onnx::GraphProto& graph) {
   return OkStatus();
 }
 
-// Kahn's algorithm (Kahn 1962, "Topological sorting of large networks"), the earliest ready node
-// first, so that a sorted graph stays as it is.
-Status Sort(onnx::GraphProto* graph) {
+}  // namespace
+
+Status SortNodes(onnx::GraphProto* graph) {
   const GraphIndex index(*graph);
   const auto count = static_cast<std::size_t>(graph->node_size());
   std::vector<int> waiting(count, 0);
@@ -150,6 +150,8 @@ Status Sort(onnx::GraphProto* graph) {
   graph->mutable_node()->Swap(&sorted);
   return OkStatus();
 }
+
+namespace {
 
 // `graph` is sorted.
 Status CheckOutputs(const onnx::GraphProto& graph) {
@@ -233,7 +235,7 @@ Result<onnx::ModelProto> ImportOnnx(std::span<const std::byte> bytes,
   onnx::GraphProto* graph = model.mutable_graph();
   SELVEDGE_RETURN_ERR_IF_ERROR(CheckConstants(*graph));
   SELVEDGE_RETURN_ERR_IF_ERROR(CheckNames(*graph));
-  SELVEDGE_RETURN_ERR_IF_ERROR(Sort(graph));
+  SELVEDGE_RETURN_ERR_IF_ERROR(SortNodes(graph));
   SELVEDGE_RETURN_ERR_IF_ERROR(CheckOutputs(*graph));
   SELVEDGE_RETURN_ERR_IF_ERROR(FixInputs(options, graph));
   return model;

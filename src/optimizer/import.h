@@ -30,6 +30,11 @@ struct ImportOptions {
   int max_nodes = 100'000;
 };
 
+// Puts every node after those that it reads from: Kahn's algorithm (Kahn 1962, "Topological sorting
+// of large networks"), the earliest ready node first, so that a sorted graph stays as it is.
+// InvalidArgument, naming a node, where the graph has a cycle.
+Status SortNodes(onnx::GraphProto* graph);
+
 // InvalidArgument (corrupt, contradictory), Unimplemented (external data, opsets, control flow that
 // has no place here) or ResourceExhausted (too large).
 Result<onnx::ModelProto> ImportOnnx(std::span<const std::byte> bytes,

@@ -17,7 +17,7 @@
 
 namespace selvedge {
 
-// Nodes and constants that no output depends on.
+// Nodes and constants that no output depends on. Needs sorted nodes.
 int RemoveDeadCode(onnx::ModelProto* model);
 // Identity, Dropout (in inference it passes its input on), a Cast to the type that it reads.
 int RemoveNoOps(onnx::ModelProto* model);
