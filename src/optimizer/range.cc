@@ -61,8 +61,10 @@ double SquaredError(const Histogram& histogram, const ValueRange& range) {
   return clipped + std::max(inside, 0.0) * step * step / 12;
 }
 
-// KL(P || Q): P the histogram with what is clipped added to its outermost bins, Q what is left of
-// it in 256 levels, each spread evenly over those of its bins that hold something.
+// KL(P || Q) of P, the histogram with what is clipped added to its outermost bins, and Q, what is
+// left of it in 256 levels, each spread evenly over those of its bins that hold something; both sum
+// to 1. Exact zeros are left out: behind a Relu they are most of the mass, represented exactly by
+// any range, and would speak for the smallest.
 double Divergence(const Histogram& histogram, const ValueRange& range) {
   const auto bin_of = [&](double x) {
     return std::clamp(static_cast<int>((x + histogram.reach()) / histogram.bin_width()), 0,
@@ -71,28 +73,33 @@ double Divergence(const Histogram& histogram, const ValueRange& range) {
   const int first = bin_of(range.low);
   const int last = bin_of(range.high);
   std::vector<double> p(static_cast<std::size_t>(last - first + 1), 0);
-  std::vector<double> inside = p;
+  std::vector<double> q = p;
+  double p_total = 0;
+  double q_total = 0;
   for (int i = 0; i < Histogram::kBins; ++i) {
-    const auto count = static_cast<double>(histogram.counts()[static_cast<std::size_t>(i)]);
+    auto count = static_cast<double>(histogram.counts()[static_cast<std::size_t>(i)]);
+    if (i == bin_of(0)) count = std::max(count - static_cast<double>(histogram.zeros()), 0.0);
     p[static_cast<std::size_t>(std::clamp(i, first, last) - first)] += count;
-    if (i >= first && i <= last) inside[static_cast<std::size_t>(i - first)] = count;
+    p_total += count;
+    if (i < first || i > last) continue;
+    q[static_cast<std::size_t>(i - first)] = count;
+    q_total += count;
   }
-  const auto size = p.size();
+  if (q_total <= 0) return std::numeric_limits<double>::infinity();
   double divergence = 0;
-  const auto total = static_cast<double>(histogram.total());
   for (std::size_t level = 0; level < kLevels; ++level) {
-    const std::size_t begin = level * size / kLevels;
-    const std::size_t end = (level + 1) * size / kLevels;
+    const std::size_t begin = level * p.size() / kLevels;
+    const std::size_t end = (level + 1) * p.size() / kLevels;
     double mass = 0;
     double held = 0;
     for (std::size_t i = begin; i < end; ++i) {
-      mass += inside[i];
+      mass += q[i];
       held += p[i] > 0 ? 1 : 0;
     }
     for (std::size_t i = begin; i < end; ++i) {
       if (p[i] <= 0) continue;
-      const double q = std::max(mass / held, 1e-9);
-      divergence += p[i] / total * std::log(p[i] / q);
+      const double spread = std::max(mass / held / q_total, 1e-12);
+      divergence += p[i] / p_total * std::log(p[i] / p_total / spread);
     }
   }
   return divergence;

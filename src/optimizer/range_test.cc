@@ -86,6 +86,17 @@ TEST(ChooseRange, EntropyCutsALoneOutlier) {
   EXPECT_LT(ChooseRange(Of(WithOutliers()), Calibrator::kEntropy).high, 40);
 }
 
+// Behind a Relu6: mostly zeros, a smooth part, and a spike where it saturates.
+TEST(ChooseRange, ZerosDoNotSpeakForASmallRange) {
+  std::mt19937 random(8);
+  std::normal_distribution<float> normal(1, 2);
+  std::vector<float> values(20000, 0);
+  for (std::size_t i = 0; i < 8000; ++i) values[i] = std::clamp(normal(random), 0.0F, 6.0F);
+  for (const Calibrator calibrator : {Calibrator::kEntropy, Calibrator::kMse}) {
+    EXPECT_GT(ChooseRange(Of(values), calibrator).high, 4.5F);
+  }
+}
+
 TEST(ChooseRange, NothingSeenIsNoRange) {
   EXPECT_EQ(ChooseRange(Histogram(), Calibrator::kMse).high, 0);
   EXPECT_EQ(ScaleOf({}).scale, 1);
