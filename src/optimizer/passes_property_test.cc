@@ -266,7 +266,15 @@ TEST(PassesProperty, ShapesMadeOfDataStay) {
   maker.Node("Shape", {"where"}, "count");
   SetInteger("to", onnx::TensorProto::FLOAT, maker.Node("Cast", {"count"}, "y"));
   maker.Output("y");
+  SetInteger("to", onnx::TensorProto::INT64, maker.Node("Cast", {"x"}, "target"));
+  maker.Node("Reshape", {"x", "target"}, "reshaped");
+  maker.Output("reshaped");
+  maker.Integers("fixed", {6});
+  maker.Node("Reshape", {"x", "fixed"}, "flat");
+  maker.Output("flat");
   const StaticValues values = FindStaticValues(maker.model());
+  EXPECT_TRUE(values.shapes.contains("flat"));
+  EXPECT_FALSE(values.shapes.contains("reshaped")) << "its sizes are data";
   EXPECT_FALSE(values.shapes.contains("where"));
   EXPECT_FALSE(values.constants.contains("count"));
   EXPECT_TRUE(values.shapes.contains("x"));
