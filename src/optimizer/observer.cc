@@ -12,8 +12,8 @@ void Histogram::Grow(float largest) {
   while (largest >= reach_) {
     // The old reach becomes the middle half of the new one.
     std::vector<std::uint64_t> wider(kBins, 0);
-    for (int i = 0; i < kBins; ++i) {
-      wider[static_cast<std::size_t>(kBins / 4 + i / 2)] += counts_[static_cast<std::size_t>(i)];
+    for (std::size_t i = 0; i < kBins; ++i) {
+      wider[kBins / 4 + i / 2] += counts_[i];
     }
     counts_ = std::move(wider);
     reach_ *= 2;
