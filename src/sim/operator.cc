@@ -95,7 +95,8 @@ Microservice SimOperator::AnyService(const std::string& name, bool refusable,
                        .cpus = static_cast<double>(random.Between(0, 6)) * 0.25};
   const int port = static_cast<int>(random.Between(5000, 5006));
   if (random.Chance(0.3) && std::ranges::find(*ports, port) == ports->end()) {
-    service.ports.push_back({port, 5000});
+    // A container has the same number inside and outside, or is refused.
+    service.ports.push_back({port, port});
     ports->push_back(port);
   }
   if (refusable) service.volumes.push_back({"/etc", "/data", true});
