@@ -138,7 +138,12 @@ describe('by keyboard alone', () => {
     await page.keyboard.press('g');
     await page.keyboard.press('f');
     await page.getByRole('heading', { name: 'Fleet', level: 1 }).waitFor();
-    await page.keyboard.press('/');
+    // The page has its heading a moment before it hears keys.
+    const typing = () => page.evaluate(() => document.activeElement?.tagName === 'INPUT');
+    for (let i = 0; i < 40 && !(await typing()); i++) {
+      await page.keyboard.press('/');
+      await page.waitForTimeout(50);
+    }
     await page.keyboard.type(plane.device);
     await until(page, (name) => {
       const rows = [...document.querySelectorAll('.virtual-body .row')];
