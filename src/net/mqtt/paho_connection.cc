@@ -126,8 +126,13 @@ struct PahoConnection::State {
   static void OnServerDisconnect(void* context, MQTTProperties* /*properties*/,
                                  enum MQTTReasonCodes reason) {
     auto* self = static_cast<State*>(context);
-    const std::lock_guard lock(self->mutex);
-    self->server_reason = "the broker said " + Text(MQTTReasonCode_toString(reason));
+    {
+      const std::lock_guard lock(self->mutex);
+      self->server_reason = "the broker said " + Text(MQTTReasonCode_toString(reason));
+    }
+    // Paho closes the socket now, and whether it also tells of the loss depends on what it was
+    // writing at that moment.
+    self->sink->OnEnded(self->Reason("the broker ended the connection", nullptr, 0));
   }
   static int OnTlsError(const char* text, std::size_t size, void* context) {
     auto* self = static_cast<State*>(context);

@@ -274,6 +274,20 @@ TEST_F(MqttTest, AMessageAboveTheBrokersLimitIsNobodysEnd) {
   EXPECT_EQ(gateway.losses(), 0);
 }
 
+TEST_F(MqttTest, ABrokerThatStopsReadingIsGivenUp) {
+  MqttOptions options = Client("pi-1");
+  options.keep_alive = 2 * kSecond;
+  TestClient device(options);
+  ASSERT_TRUE(device.Connected());
+  ASSERT_EQ(::kill(broker_->pid(), SIGSTOP), 0);
+  // More than the sockets take: a write stays half done.
+  const std::string payload(std::size_t{1} << 19, 'x');
+  for (int i = 0; i < 14; ++i) (void)device->Publish(kOwnState, payload, 1, false);
+  EXPECT_TRUE(Eventually([&] { return device.losses() > 0; }));
+  ASSERT_EQ(::kill(broker_->pid(), SIGCONT), 0);
+  EXPECT_TRUE(Eventually([&] { return device->connected(); }));
+}
+
 TEST_F(MqttTest, AMessageOfAMegabyteIsTaken) {
   TestClient device(Client("pi-1"));
   TestClient& gateway = Gateway();
