@@ -12,6 +12,7 @@ import check_tests  # noqa: E402  (the path must be known first)
 
 PASSED = '<testcase name="A.Passes" time="0.5" status="run"><system-out>ok</system-out></testcase>'
 FAILED = '<testcase name="A.Fails" time="1" status="fail"><failure message=""/></testcase>'
+FAILED_THEN_PASSED = '<testcase name="A.Fails" time="1" status="run"/>'
 DISABLED = '<testcase name="A.Off" time="0" status="disabled"/>'
 
 
@@ -29,7 +30,8 @@ class ReportTest(unittest.TestCase):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 if cases is not None:
                     path.write_text(f"<testsuite>{cases}</testsuite>")
-                paths.append(path)
+                if not label.endswith(".again"):
+                    paths.append(path)
             return check_tests.report(paths)
 
     def test_adds_up_all_runs(self):
@@ -42,6 +44,29 @@ class ReportTest(unittest.TestCase):
         self.assertFalse(good)
         self.assertIn("FAILED  dev/unit: A.Fails", lines)
         self.assertEqual("total: 1 passed, 1 failed, 0 skipped", lines[-1])
+
+    def test_what_passes_the_second_time_is_green_and_named(self):
+        lines, good = self.report(**{"integration": PASSED + FAILED,
+                                     "integration.again": FAILED_THEN_PASSED})
+        self.assertTrue(good)
+        self.assertIn("UNSTEADY dev/integration: A.Fails failed, and passed when run again", lines)
+        self.assertEqual("total: 2 passed, 0 failed, 0 skipped", lines[-1])
+
+    def test_what_fails_twice_is_red(self):
+        lines, good = self.report(**{"integration": PASSED + FAILED, "integration.again": FAILED})
+        self.assertFalse(good)
+        self.assertIn("FAILED  dev/integration: A.Fails", lines)
+
+    def test_many_that_pass_the_second_time_are_red(self):
+        names = ["A", "B", "C"]
+        _, good = self.report(**{
+            "integration": PASSED + "".join(FAILED.replace("A.Fails", name) for name in names),
+            "integration.again": "".join(FAILED_THEN_PASSED.replace("A.Fails", name) for name in names)})
+        self.assertFalse(good)
+
+    def test_a_second_run_that_cannot_be_read_forgives_nothing(self):
+        _, good = self.report(**{"integration": PASSED + FAILED, "integration.again": "<broken"})
+        self.assertFalse(good)
 
     def test_an_empty_suite_is_red(self):
         lines, good = self.report(unit=PASSED, contract="")
