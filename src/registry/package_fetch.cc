@@ -1,15 +1,18 @@
 // Fetching packages into a store, and laying them out in a folder.
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <filesystem>
 #include <map>
 #include <utility>
+#include <vector>
 
 #include "registry/content_store_core.h"
 #include "registry/package.h"
@@ -113,6 +116,25 @@ Status PutFile(ContentStore* store, const Descriptor& blob, const std::string& t
   return CopyFile(*path, to);
 }
 
+// Folders that a process began for `target` and did not live to finish.
+void RemoveAbandoned(const std::string& target) {
+  const fs::path path(target);
+  const std::string prefix = path.filename().string() + ".unpacking-";
+  std::error_code error;
+  std::vector<fs::path> abandoned;
+  const fs::path parent = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  for (const auto& entry : fs::directory_iterator(parent, error)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(prefix)) continue;
+    pid_t process = 0;
+    const char* end = name.data() + name.size();
+    const auto [stopped, bad] = std::from_chars(name.data() + prefix.size(), end, process);
+    if (bad != std::errc() || stopped != end || process <= 0) continue;
+    if (::kill(process, 0) != 0 && errno == ESRCH) abandoned.push_back(entry.path());
+  }
+  for (const fs::path& folder : abandoned) fs::remove_all(folder, error);
+}
+
 // `made` takes the name `folder`, whatever was there goes.
 Status TakeName(const std::string& made, const std::string& folder) {
   if (std::rename(made.c_str(), folder.c_str()) == 0) return OkStatus();
@@ -183,6 +205,7 @@ Status UnpackPackage(ContentStore* store, const FetchedPackage& package, const s
   if (!files) return files.error();
   std::string target = folder;
   while (target.size() > 1 && target.ends_with('/')) target.pop_back();
+  RemoveAbandoned(target);
   const std::string made = target + ".unpacking-" + std::to_string(::getpid());
   std::error_code error;
   fs::remove_all(made, error);

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <set>
@@ -134,6 +136,24 @@ TEST_F(PackageTest, IsUnpackedUnderItsPaths) {
   int entries = 0;
   for ([[maybe_unused]] const auto& entry : fs::directory_iterator(folder_.path())) ++entries;
   EXPECT_EQ(entries, 4);  // model, pipeline.yaml, store, out
+}
+
+TEST_F(PackageTest, WhatAKilledProcessLeftIsRemoved) {
+  PutIntoStore(Build());
+  const pid_t gone = ::fork();
+  if (gone == 0) ::_exit(0);
+  ASSERT_EQ(::waitpid(gone, nullptr, 0), gone);
+  const std::string ours = "out.unpacking-" + std::to_string(::getppid());
+  const std::string dead = "out.unpacking-" + std::to_string(gone);
+  folder_.Write(dead + "/card.yaml", "half");
+  folder_.Write(ours + "/card.yaml", "somebody works on it");
+  folder_.Write("out.unpacking-notes/mine", "no folder of ours");
+  const auto package = OpenPackage(store_.get(), "p", "1.0");
+  ASSERT_TRUE(UnpackPackage(store_.get(), *package, folder_ / "out", Unpack::kLink).ok());
+  EXPECT_FALSE(fs::exists(folder_ / dead));
+  EXPECT_TRUE(fs::exists(folder_ / ours));
+  EXPECT_TRUE(fs::exists(folder_ / "out.unpacking-notes/mine"));
+  EXPECT_TRUE(fs::exists(folder_ / "out/card.yaml"));
 }
 
 TEST_F(PackageTest, OneVariantIsEnough) {

@@ -4,7 +4,9 @@
 
 #include <charconv>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
+#include "base/json_limits.h"
 #include "cloud/api/views.h"
 
 namespace selvedge {
@@ -12,6 +14,7 @@ namespace {
 
 constexpr int kDefaultLimit = 100;
 constexpr int kMaxLimit = 1000;
+constexpr int kMaxJsonDepth = 16;
 
 }  // namespace
 
@@ -58,11 +61,12 @@ Result<nlohmann::json> ApiCall::Body() const {
     return Err(
         ResourceExhaustedError(fmt::format("a body of at most {} bytes is read", kMaxJsonBody)));
   }
+  const std::string_view body = http.body.empty() ? std::string_view("{}") : http.body;
   // Deeper than any body of ours: refused before it can cost a stack.
-  const auto shallow = [](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
-    return depth <= 16;
-  };
-  nlohmann::json json = nlohmann::json::parse(http.body.empty() ? "{}" : http.body, shallow, false);
+  if (!JsonWithinLimits(body, kMaxJsonDepth, kMaxJsonBody / 4)) {
+    return Err(InvalidArgumentError("the body has more values, or deeper ones, than any request"));
+  }
+  nlohmann::json json = nlohmann::json::parse(body, nullptr, false);
   if (!json.is_object()) {
     return Err(InvalidArgumentError("the body must be a JSON object"));
   }

@@ -153,6 +153,9 @@ TEST(CloudJoin, OversizedAndMalformedRequestsAreRefused) {
   EXPECT_EQ(cloud.Call("POST", "/join", "{}").status, 400);
   EXPECT_EQ(cloud.Call("POST", "/join", std::string(100'000, '[')).status, 429);
   EXPECT_EQ(cloud.Call("POST", "/join", std::string(200, '[')).status, 400);
+  std::string wide = R"({"a":[0)";
+  for (int i = 0; i < 20'000; ++i) wide += ",0";
+  EXPECT_EQ(cloud.Call("POST", "/join", wide + "]}").status, 400);
   EXPECT_EQ(cloud.Call("POST", "/applications", std::string(5 << 20, 'x')).status, 413);
   EXPECT_EQ(cloud.Call("GET", "/readyz").status, 404);
   EXPECT_EQ(cloud.Raw({.url = cloud.url() + "/readyz"}).status, 200);
